@@ -1,0 +1,40 @@
+"""Resampling of long-tailed, multi-label image data in TFX pipelines.
+
+Public names are loaded on first use: importing this package loads neither TensorFlow
+nor TFX.
+"""
+
+import importlib
+
+from tfx_resampling.version import __version__
+
+# Public name -> module that defines it.
+_PUBLIC = {
+    "Augmentation": "tfx_resampling.data.images",
+    "ImageOptions": "tfx_resampling.data.options",
+    "InputOptions": "tfx_resampling.data.options",
+    "LabelCounts": "tfx_resampling.core.counts",
+    "Plan": "tfx_resampling.core.plan",
+    "PlannerConfig": "tfx_resampling.core.config",
+    "ResamplePlan": "tfx_resampling.artifacts",
+    "ResamplePlanner": "tfx_resampling.planner.component",
+    "Trainer": "tfx_resampling.trainer.component",
+    "count_labels": "tfx_resampling.data.count",
+    "input_fn": "tfx_resampling.data.input_fn",
+    "load_plan": "tfx_resampling.artifacts",
+    "make_plan": "tfx_resampling.core.planning",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value  # Later look-ups do not come here.
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

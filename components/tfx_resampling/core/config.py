@@ -1,0 +1,157 @@
+"""Options of a plan: what distribution is wanted, and within which bounds."""
+
+import dataclasses
+import json
+import math
+from typing import Any, Mapping, Optional, Union
+
+COMBINE_RULES = ("product", "max", "min", "mean")
+SIZES = ("preserve", "undersample", "oversample")
+UNLABELED = ("keep", "drop")
+
+# Above this a float64 cannot hold `core.draws`' sums exactly for even two epochs, and
+# no training set gains from a million copies of one record.
+LARGEST_FACTOR = 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannerConfig:
+    """What a plan aims for. Validated on construction; strings are parsed.
+
+    Attributes:
+      label_key: name of the label feature.
+      target: the distribution of labels to reach, one of the names in
+        `core.targets.describe()` ("uniform", "sqrt", "power:0.3"...), a mapping label
+        -> share (floats), a mapping label -> count (integers), or either mapping as a
+        JSON object in a string.
+      size: how many records an epoch emits. "preserve" (as many as there are),
+        "undersample" (largest factor 1), "oversample" (smallest factor 1), a float (a
+        ratio to the natural number) or an integer (a number of records). In a string,
+        "ratio:0.5" and "records:20000". None means "preserve", or what the target
+        itself fixes where it does (`repeat_threshold` and counts).
+      min_factor: lower bound of a record's repeat factor, copies per epoch.
+      max_factor: upper bound of a record's repeat factor, copies per epoch. The
+        default keeps a label with a handful of records from filling an epoch.
+      combine: how the factors of several labels make the repeat factor of a record:
+        "product", "max", "min" or "mean".
+      unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
+        factor.
+      split: the split whose statistics are the natural distribution.
+      seed: seed of the decision rule, part of the plan.
+
+    Raises:
+      ValueError: an option is not valid; the message names it.
+    """
+
+    label_key: str
+    target: Union[str, Mapping[str, Union[int, float]]] = "uniform"
+    size: Union[None, str, int, float] = None
+    min_factor: float = 0.0
+    max_factor: float = 100.0
+    combine: str = "product"
+    unlabeled: Union[str, float] = "keep"
+    split: str = "train"
+    seed: int = 0
+
+    def __post_init__(self):
+        from tfx_resampling.core import targets
+
+        _check_text("label_key", self.label_key)
+        _check_text("split", self.split)
+        _set(self, "target", targets.parse(self.target))
+        _set(self, "size", _parse_size(self.size))
+        _set(self, "min_factor", _parse_factor("min_factor", self.min_factor))
+        _set(self, "max_factor", _parse_factor("max_factor", self.max_factor))
+        _set(self, "unlabeled", _parse_unlabeled(self.unlabeled))
+        if self.min_factor > self.max_factor:
+            raise ValueError(
+                f"min_factor must be <= max_factor, got {self.min_factor!r} > "
+                f"{self.max_factor!r}."
+            )
+        if self.combine not in COMBINE_RULES:
+            raise ValueError(
+                f"combine must be one of {list(COMBINE_RULES)}, got {self.combine!r}."
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ValueError(f"seed must be an integer, got {self.seed!r}.")
+        if targets.fixes_size(self.target) and self.size is not None:
+            raise ValueError(
+                f"size must be left out with target={self.target!r}, which fixes the "
+                f"factors itself, got {self.size!r}."
+            )
+
+    @property
+    def unlabeled_factor(self) -> float:
+        """The repeat factor of records without a label."""
+        return {"keep": 1.0, "drop": 0.0}.get(self.unlabeled, self.unlabeled)
+
+    def to_dict(self) -> dict:
+        """Returns the options as JSON types, in the strings that options accept."""
+        values = dataclasses.asdict(self)
+        values["size"] = format_size(self.size)
+        return values
+
+
+def format_size(size: Union[None, str, int, float]) -> Optional[str]:
+    """Returns `size` in its string form, which `PlannerConfig` reads back."""
+    if isinstance(size, int):
+        return f"records:{size}"
+    return f"ratio:{size!r}" if isinstance(size, float) else size
+
+
+def format_target(target: Union[str, Mapping[str, Union[int, float]]]) -> str:
+    """Returns `target` in its string form, which `PlannerConfig` reads back."""
+    return target if isinstance(target, str) else json.dumps(dict(target))
+
+
+def _set(config: PlannerConfig, name: str, value: Any) -> None:
+    object.__setattr__(config, name, value)  # The dataclass is frozen.
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a non-empty string, got {value!r}.")
+
+
+def _parse_factor(name: str, value: Any) -> float:
+    message = (
+        f"{name} must be a number from 0 to {LARGEST_FACTOR:g} (copies of a record per "
+        f"epoch), got {value!r}."
+    )
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(message) from None
+    if isinstance(value, bool) or not 0 <= number <= LARGEST_FACTOR:
+        raise ValueError(message)
+    return number
+
+
+def _parse_unlabeled(value: Any) -> Union[str, float]:
+    if value in UNLABELED:
+        return value
+    try:
+        return _parse_factor("unlabeled", value)
+    except ValueError as error:
+        raise ValueError(f"{error} Or one of {list(UNLABELED)}.") from None
+
+
+def _parse_size(value: Any) -> Union[None, str, int, float]:
+    message = (
+        f"size must be one of {list(SIZES)}, a ratio (float > 0, or 'ratio:0.5'), or a "
+        f"number of records (integer > 1, or 'records:20000'), got {value!r}."
+    )
+    if value is None or value in SIZES:
+        return value
+    try:
+        if isinstance(value, str):
+            kind, _, number = value.partition(":")
+            value = {"ratio": float, "records": int}[kind](number)
+    except (KeyError, ValueError):
+        raise ValueError(message) from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(message)
+    # An epoch of one record is never meant: it is 1.0, "as many as before".
+    if not math.isfinite(value) or value <= 0 or (isinstance(value, int) and value < 2):
+        raise ValueError(message)
+    return value

@@ -1,0 +1,116 @@
+"""The natural distribution A: how often each label occurs, and with which others."""
+
+import dataclasses
+from typing import Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelSets:
+    """Distinct label sets and how many records have each, in compressed sparse rows.
+
+    Attributes:
+      indptr: int64 [sets + 1]; set i has labels indices[indptr[i]:indptr[i + 1]].
+      indices: int64 [nonzeros], label indices, each at most once per set.
+      weights: float64 [sets], number of records with exactly this label set.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def from_sets(
+        cls, sets: Sequence[Sequence[int]], weights: Sequence[float]
+    ) -> "LabelSets":
+        """Builds from lists of label indices; a label twice in a set counts once."""
+        rows = [list(dict.fromkeys(row)) for row in sets]
+        lengths = [len(row) for row in rows]
+        return cls(
+            indptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            indices=np.array([i for row in rows for i in row], np.int64),
+            weights=np.asarray(weights, np.float64),
+        )
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [sets], number of labels of each set."""
+        return np.diff(self.indptr)
+
+    def label_totals(self, values: np.ndarray, num_labels: int) -> np.ndarray:
+        """Returns float64 [labels]: `values` [sets] summed over the sets of a label."""
+        return np.bincount(
+            self.indices, np.repeat(values, self.lengths), minlength=num_labels
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCounts:
+    """What is known of the labels of one split before anything is planned.
+
+    Attributes:
+      label_key: name of the label feature.
+      labels: the distinct labels. Integer labels in decimal.
+      counts: occurrences of each label, >= 0.
+      num_records: number of records, unlabeled ones included.
+      num_unlabeled: records without a label.
+      label_dtype: "bytes" or "int64", the type of the feature in the records.
+      multi_label: whether a record can have more than one label.
+      label_sets: how labels occur together, where that is known.
+      notes: what a reader of a plan made from these counts must know.
+      source: provenance, JSON types only.
+
+    Raises:
+      ValueError: no labels, or counts that do not fit together.
+    """
+
+    label_key: str
+    labels: Tuple[str, ...]
+    counts: Tuple[int, ...]
+    num_records: int
+    num_unlabeled: int = 0
+    label_dtype: str = "bytes"
+    multi_label: bool = False
+    label_sets: Optional[LabelSets] = None
+    notes: Tuple[str, ...] = ()
+    source: Mapping = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        where = f"label feature {self.label_key!r}"
+        if len(self.labels) != len(self.counts):
+            raise ValueError(
+                f"{where}: {len(self.labels)} labels but {len(self.counts)} counts."
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"{where}: labels must be distinct, got {self.labels!r}.")
+        if any(count < 0 for count in self.counts):
+            raise ValueError(f"{where}: counts must be >= 0, got {self.counts!r}.")
+        if not any(self.counts):
+            raise ValueError(
+                f"{where} has no labels: {self.num_records} records, "
+                f"{self.num_unlabeled} of them unlabeled. Is it the right feature?"
+            )
+        if not 0 <= self.num_unlabeled < self.num_records:
+            raise ValueError(
+                f"{where}: num_unlabeled must be from 0 to below num_records = "
+                f"{self.num_records}, got {self.num_unlabeled}."
+            )
+        if self.label_dtype not in ("bytes", "int64"):
+            raise ValueError(
+                f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
+            )
+
+    @property
+    def num_labeled(self) -> int:
+        """Number of records with at least one label."""
+        return self.num_records - self.num_unlabeled
+
+
+def label_order(label_dtype: str):
+    """Returns the sort key of labels: by number for integers, else by name.
+
+    Not by frequency: the order is that of a model's outputs, which must not change
+    when another day's data ranks two labels the other way round.
+    """
+    return int if label_dtype == "int64" else str

@@ -1,0 +1,185 @@
+"""The plan: the transformation T from A to B, with everything needed to apply it."""
+
+import dataclasses
+import json
+import math
+from typing import Any, Mapping, Tuple
+
+import numpy as np
+
+from tfx_resampling.core.config import COMBINE_RULES
+
+SCHEMA_VERSION = 1
+PLAN_FILE = "plan.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Resampling factors per label and the rule that turns them into copies.
+
+    The value inside a `ResamplePlan` artifact. `plan.json` is this dataclass as one
+    JSON object, `schema_version` included; every field is required, unknown ones are
+    refused. Lists run over labels in the order of `labels`, which is also the order
+    of the columns of the multi-hot labels that `input_fn` yields.
+
+    Attributes:
+      label_key: name of the label feature.
+      label_dtype: "bytes" or "int64", type of that feature in the records.
+      multi_label: whether a record can have more than one label.
+      labels: the labels; integer labels in decimal.
+      counts: natural count of each label, A before normalisation.
+      target: share of label occurrences wanted for each label, B; sums to 1.
+      factors: resampling factor of each label, T: below 1 drop, above 1 replicate.
+      num_records: natural number of records, unlabeled ones included.
+      num_unlabeled: natural number of records without a label.
+      unlabeled_factor: repeat factor of those.
+      combine: "product", "max", "min" or "mean": labels' factors to a record's.
+      min_factor: lower bound of a labeled record's repeat factor.
+      max_factor: upper bound of it.
+      seed: seed of the decision rule.
+      predicted: expected number of emitted occurrences of each label per epoch.
+      predicted_records: expected number of emitted records per epoch, all of them.
+      prediction: "exact" (single labels, or label sets known) or "independent"
+        (estimated from marginal counts as if labels were independent).
+      warnings: what a user of the plan should know.
+      provenance: where the plan comes from: options, statistics, package version.
+
+    Raises:
+      ValueError: fields that do not fit together, or factors that are negative, NaN or
+        infinite.
+    """
+
+    label_key: str
+    label_dtype: str
+    multi_label: bool
+    labels: Tuple[str, ...]
+    counts: Tuple[int, ...]
+    target: Tuple[float, ...]
+    factors: Tuple[float, ...]
+    num_records: int
+    num_unlabeled: int
+    unlabeled_factor: float
+    combine: str
+    min_factor: float
+    max_factor: float
+    seed: int
+    predicted: Tuple[float, ...]
+    predicted_records: float
+    prediction: str
+    warnings: Tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in ("labels", "counts", "target", "factors", "predicted", "warnings"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.labels:
+            raise ValueError("a plan needs at least one label, got none.")
+        for name in ("counts", "target", "factors", "predicted"):
+            values = getattr(self, name)
+            if len(values) != len(self.labels):
+                raise ValueError(
+                    f"{name} must have one value per label: {len(self.labels)} labels, "
+                    f"got {len(values)} values."
+                )
+            for label, value in zip(self.labels, values):
+                _check_number(f"{name} of label {label!r}", value)
+        for name in ("unlabeled_factor", "min_factor", "max_factor"):
+            _check_number(name, getattr(self, name))
+        _check_number("predicted_records", self.predicted_records)
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must be distinct, got {list(self.labels)!r}.")
+        if self.combine not in COMBINE_RULES:
+            raise ValueError(
+                f"combine must be one of {list(COMBINE_RULES)}, got {self.combine!r}."
+            )
+        if self.label_dtype not in ("bytes", "int64"):
+            raise ValueError(
+                f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
+            )
+        if self.min_factor > self.max_factor:
+            raise ValueError(
+                f"min_factor must be <= max_factor, got {self.min_factor!r} > "
+                f"{self.max_factor!r}."
+            )
+
+    @property
+    def natural_shares(self) -> np.ndarray:
+        """float64 [labels], share of label occurrences in the data."""
+        return np.array(self.counts) / sum(self.counts)
+
+    @property
+    def predicted_shares(self) -> np.ndarray:
+        """float64 [labels], expected share of label occurrences that are emitted."""
+        return np.array(self.predicted) / (sum(self.predicted) or 1.0)
+
+    @property
+    def distance(self) -> float:
+        """Total-variation distance of the predicted shares to the target, 0 to 1."""
+        return float(np.abs(self.predicted_shares - np.array(self.target)).sum() / 2)
+
+    @property
+    def rule(self) -> dict:
+        """The arguments of `core.factors.record_factors` that the plan fixes."""
+        return dict(
+            combine=self.combine,
+            min_factor=self.min_factor,
+            max_factor=self.max_factor,
+            unlabeled_factor=self.unlabeled_factor,
+        )
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the expected number of batches in one epoch, at least 1."""
+        return max(1, math.ceil(self.predicted_records / batch_size))
+
+    def natural(self) -> "Plan":
+        """Returns this plan with every factor 1: each record once, for evaluation."""
+        return dataclasses.replace(
+            self,
+            target=tuple(self.natural_shares.tolist()),
+            factors=(1.0,) * len(self.labels),
+            unlabeled_factor=1.0,
+            min_factor=1.0,
+            max_factor=1.0,
+            predicted=tuple(map(float, self.counts)),
+            predicted_records=float(self.num_records),
+            prediction="exact",
+        )
+
+    def to_json(self) -> str:
+        """Returns the contents of `plan.json`."""
+        fields = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Reads `plan.json` strictly.
+
+        Raises:
+          ValueError: not JSON, of another schema version, a field missing, unknown or
+            not valid.
+        """
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"plan is not JSON: {error}.") from None
+        if not isinstance(fields, dict) or "schema_version" not in fields:
+            raise ValueError("plan must be a JSON object with a schema_version.")
+        version = fields.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"plan has schema_version {version!r}, this tfx-resampling reads "
+                f"{SCHEMA_VERSION}. Upgrade tfx-resampling, or make the plan again."
+            )
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(fields) != names:
+            raise ValueError(
+                f"plan fields do not match schema_version {version}: missing "
+                f"{sorted(names - set(fields))}, unknown {sorted(set(fields) - names)}."
+            )
+        return cls(**fields)
+
+
+def _check_number(name: str, value: Any) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")

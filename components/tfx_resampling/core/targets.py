@@ -1,0 +1,201 @@
+"""From the natural distribution A to the target distribution B.
+
+Shares are shares of label occurrences: they sum to 1 over the labels, and a record
+with two labels counts in two.
+"""
+
+import json
+import math
+from typing import Any, Mapping, Union
+
+import numpy as np
+
+Target = Union[str, Mapping[str, Union[int, float]]]
+
+_NAMED = {
+    "natural": "share ∝ n: the distribution as it is",
+    "uniform": "share equal for every label",
+    "sqrt": "share ∝ n ** 0.5 (square-root sampling)",
+    "log": "share ∝ log(n); a label with one record gets none",
+    "log1p": "share ∝ log(1 + n)",
+    "power": "power:Q, 0 <= Q <= 1: share ∝ n ** Q",
+    "effective": "effective:BETA, 0 <= BETA < 1: share ∝ n (1 - BETA) / (1 - BETA**n),"
+    " the inverse effective number of samples (Cui et al., CVPR 2019)",
+    "repeat_threshold": "repeat_threshold:T, 0 < T <= 1: factor max(1, sqrt(T / f)), f"
+    " the fraction of records with the label (LVIS; Gupta et al., CVPR 2019)",
+}
+# Names that take a number, and the (open or closed) interval it lies in.
+_PARAMETERS = {
+    "power": (lambda q: 0 <= q <= 1, "from 0 to 1"),
+    "effective": (lambda beta: 0 <= beta < 1, "from 0 to below 1"),
+    "repeat_threshold": (lambda t: 0 < t <= 1, "above 0, at most 1"),
+}
+# A mapping label -> share that names every label may miss 1 by rounding only.
+_SHARE_TOLERANCE = 1e-3
+
+
+def describe() -> dict:
+    """Returns target name -> formula, for help texts."""
+    return dict(_NAMED)
+
+
+def parse(target: Any) -> Target:
+    """Returns `target` checked, a JSON object in a string turned into a dict.
+
+    Raises:
+      ValueError: unknown name, parameter out of range, or a mapping with values that
+        are negative, not finite, not numbers, or all zero.
+    """
+    if isinstance(target, str) and target.lstrip().startswith("{"):
+        try:
+            target = json.loads(target)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"target is not a JSON object: {error}.") from None
+    if isinstance(target, Mapping):
+        return _parse_mapping(target)
+    message = (
+        f"target must be a mapping label -> share or count, or one of {list(_NAMED)} "
+        f"(power:Q, effective:BETA and repeat_threshold:T with a number), got "
+        f"{target!r}."
+    )
+    if not isinstance(target, str):
+        raise ValueError(message)
+    name, colon, number = target.partition(":")
+    if name not in _NAMED or bool(colon) != (name in _PARAMETERS):
+        raise ValueError(message)
+    if name in _PARAMETERS:
+        is_valid, interval = _PARAMETERS[name]
+        try:
+            value = float(number)
+        except ValueError:
+            raise ValueError(message) from None
+        if not is_valid(value):
+            raise ValueError(f"target {name} takes a number {interval}, got {target!r}.")
+    return target
+
+
+def _parse_mapping(target: Mapping) -> dict:
+    for label, value in target.items():
+        if not isinstance(label, str):
+            raise ValueError(f"target labels must be strings, got {label!r}.")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value < 0:
+            raise ValueError(
+                f"target for label {label!r} must be a share or a count, finite and >= "
+                f"0, got {value!r}."
+            )
+    if not any(target.values()):
+        raise ValueError(f"target must give some label more than 0, got {target!r}.")
+    return dict(target)
+
+
+def is_counts(target: Target) -> bool:
+    """Says whether `target` is a mapping label -> count (all integers)."""
+    return not isinstance(target, str) and all(
+        isinstance(value, int) for value in target.values()
+    )
+
+
+def fixes_size(target: Target) -> bool:
+    """Says whether `target` gives the factors themselves and not only shares."""
+    if isinstance(target, str):
+        return target.startswith("repeat_threshold:")
+    return is_counts(target)
+
+
+def fixed_factors(
+    target: Target, labels: tuple, counts: np.ndarray, num_records: int
+) -> np.ndarray:
+    """Returns float64 [labels], the factors of a target that fixes them.
+
+    Args:
+      target: a target for which `fixes_size`.
+      labels: the labels.
+      counts: float64 [labels], natural count of each.
+      num_records: number of records, of which `counts` gives the fraction f.
+    """
+    present = counts > 0
+    safe = np.where(present, counts, 1.0)
+    if isinstance(target, str):
+        threshold = float(target.partition(":")[2])
+        factors = np.maximum(1.0, np.sqrt(threshold * num_records / safe))
+    else:
+        _check_labels(target, labels, counts)
+        wanted = np.array([target.get(label, n) for label, n in zip(labels, counts)])
+        factors = wanted / safe
+    return np.where(present, factors, 1.0)
+
+
+def target_shares(target: Target, labels: tuple, counts: np.ndarray) -> np.ndarray:
+    """Returns float64 [labels], the target distribution B; sums to 1.
+
+    A label without records has share 0: there is nothing to draw it from.
+
+    Args:
+      target: a target for which not `fixes_size`.
+      labels: the labels, in the order of `counts`.
+      counts: float64 [labels], natural count of each, >= 0, not all 0.
+
+    Raises:
+      ValueError: a mapping names a label that does not exist or has no records, or
+        its shares do not sum to 1 where they must.
+    """
+    if not isinstance(target, str):
+        return _mapping_shares(target, labels, counts)
+    name, _, number = target.partition(":")
+    n = np.maximum(counts, 1.0)  # Labels without records are masked below.
+    if name == "natural":
+        weights = n
+    elif name == "uniform":
+        weights = np.ones_like(n)
+    elif name == "sqrt":
+        weights = np.sqrt(n)
+    elif name == "log":
+        weights = np.log(n)
+    elif name == "log1p":
+        weights = np.log1p(n)
+    elif name == "power":
+        weights = n ** float(number)
+    else:
+        beta = float(number)
+        # -expm1(n log beta) = 1 - beta**n without cancellation for beta near 1.
+        log_beta = math.log(beta) if beta > 0 else -math.inf
+        weights = n * (1 - beta) / -np.expm1(n * log_beta)
+    weights = np.where(counts > 0, weights, 0.0)
+    if not weights.any():
+        raise ValueError(
+            f"target {target!r} gives every label weight 0: no label has more than one "
+            "record. Use 'log1p' or 'uniform'."
+        )
+    return weights / weights.sum()
+
+
+def _mapping_shares(target: Mapping, labels: tuple, counts: np.ndarray) -> np.ndarray:
+    _check_labels(target, labels, counts)
+    named = sum(target.values())
+    rest = np.array([0.0 if l in target else n for l, n in zip(labels, counts)])
+    if rest.any() and named <= 1 + _SHARE_TOLERANCE:
+        # Labels that the mapping leaves out share what is left, as they are.
+        rest *= max(0.0, 1 - named) / rest.sum()
+    elif rest.any() or abs(named - 1) > _SHARE_TOLERANCE:
+        raise ValueError(
+            f"target shares must sum to {'at most ' if rest.any() else ''}1, got "
+            f"{named!r}. Shares are floats that sum to 1; for counts use integers only."
+        )
+    shares = np.array([target.get(l, r) for l, r in zip(labels, rest)], np.float64)
+    return shares / shares.sum()
+
+
+def _check_labels(target: Mapping, labels: tuple, counts: np.ndarray) -> None:
+    unknown = [label for label in target if label not in set(labels)]
+    if unknown:
+        raise ValueError(
+            f"target names {unknown[:5]!r}, which the data does not have. Labels: "
+            f"{list(labels[:20])!r}{' ...' if len(labels) > 20 else ''}."
+        )
+    empty = [l for l, n in zip(labels, counts) if n == 0 and target.get(l, 0) > 0]
+    if empty:
+        raise ValueError(
+            f"target asks for {empty[:5]!r}, which have no records in this split. Give "
+            "them 0 or leave them out."
+        )

@@ -1,0 +1,70 @@
+"""`tfx_resampling.core.draws` in TensorFlow graph ops: the same bits.
+
+Every function here mirrors the NumPy function of the same name; a test compares them.
+"""
+
+import tensorflow as tf
+
+from tfx_resampling.core import draws
+
+
+def mix(values: tf.Tensor) -> tf.Tensor:
+    """Returns the splitmix64 finalizer of `values`: uint64 in, uint64 out."""
+    z = values
+    for shift, multiplier in zip(draws.SHIFTS, draws.MULTIPLIERS):
+        z = _xor_shift(z, shift) * tf.constant(multiplier, tf.uint64)
+    return _xor_shift(z, draws.SHIFTS[2])
+
+
+def _xor_shift(z: tf.Tensor, shift: int) -> tf.Tensor:
+    shifted = tf.bitwise.right_shift(z, tf.constant(shift, tf.uint64))
+    return tf.bitwise.bitwise_xor(z, shifted)
+
+
+def fingerprints(values: tf.Tensor) -> tf.Tensor:
+    """Returns uint64 [n]: FarmHash fingerprint64 of each string of `values` [n]."""
+    # The shape is pinned because tf.bitcast must know the last axis holds 8 bytes.
+    packed = tf.ensure_shape(tf.fingerprint(values, method="farmhash64"), [None, 8])
+    return tf.bitcast(packed, tf.uint64)
+
+
+def seeded_hash(seed: int, keys: tf.Tensor) -> tf.Tensor:
+    """Returns uint64 [n], a hash of (seed, key). `keys`: uint64 [n]."""
+    mask = tf.constant(draws.hashed_seed(seed), tf.uint64)
+    return mix(tf.bitwise.bitwise_xor(keys, mask))
+
+
+def bets(hashes: tf.Tensor) -> tf.Tensor:
+    """Returns float64 [n] in [0, 1) from `seeded_hash` values, uint64 [n]."""
+    shift = tf.constant(64 - draws.RESOLUTION_BITS, tf.uint64)
+    high = tf.bitwise.right_shift(hashes, shift)
+    return tf.cast(high, tf.float64) / 2.0**draws.RESOLUTION_BITS
+
+
+def quantize(factors: tf.Tensor) -> tf.Tensor:
+    """Returns float64 `factors` rounded to the nearest multiple of 2**-32."""
+    scale = 2.0**draws.RESOLUTION_BITS
+    return tf.round(factors * scale) / scale
+
+
+def copies(bets: tf.Tensor, factors: tf.Tensor, spent: tf.Tensor) -> tf.Tensor:
+    """Returns int64 [n], the copies of each record in one epoch; all float64 [n]."""
+    start = tf.floor(bets + spent)
+    return tf.cast(tf.floor(bets + spent + factors) - start, tf.int64)
+
+
+def sample_seeds(
+    hashes: tf.Tensor, epoch: tf.Tensor, copy_index: tf.Tensor
+) -> tf.Tensor:
+    """Returns int64 [n, 2]: a seed per emitted sample for stateless random ops.
+
+    Args:
+      hashes: uint64 [n], `seeded_hash` of the sample's record.
+      epoch: int64 scalar.
+      copy_index: int64 [n], which copy of its record the sample is, from 0.
+    """
+    spread = mix(tf.cast(epoch, tf.uint64) + tf.constant(draws.GOLDEN, tf.uint64))
+    base = mix(tf.bitwise.bitwise_xor(hashes, spread))
+    first = mix(base + tf.cast(copy_index, tf.uint64))
+    second = mix(first + tf.constant(draws.GOLDEN, tf.uint64))
+    return tf.bitcast(tf.stack([first, second], axis=-1), tf.int64)

@@ -1,0 +1,128 @@
+"""Labels of a chunk of serialized records, without touching anything else in them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.data import draws
+
+
+class Labels(NamedTuple):
+    """Labels of n records in compressed sparse rows.
+
+    Attributes:
+      ids: int64 [values], index into `plan.labels`; `len(plan.labels)` if unknown.
+      rows: int64 [values], record of each value, ascending.
+      num_rows: int64 scalar, n.
+    """
+
+    ids: tf.Tensor
+    rows: tf.Tensor
+    num_rows: tf.Tensor
+
+
+class Vocabulary:
+    """Looks label values up by binary search in constants of the graph.
+
+    No lookup table: tables are resources, which a serialized tf.data graph (tf.data
+    service, snapshots) does not carry. Bytes are found by fingerprint and then
+    compared, so that an unknown label is never taken for a known one.
+    """
+
+    def __init__(self, plan: Plan):
+        self.size = len(plan.labels)
+        if plan.label_dtype == "int64":
+            keys = np.array([int(label) for label in plan.labels], np.int64)
+            names = None
+        else:
+            names = np.array([label.encode() for label in plan.labels], object)
+            keys = tf.bitcast(draws.fingerprints(tf.constant(names)), tf.int64).numpy()
+            if len(set(keys.tolist())) != len(keys):
+                raise ValueError("two labels of the plan have the same fingerprint.")
+        order = np.argsort(keys)
+        self._keys = keys[order]
+        self._ids = order.astype(np.int64)
+        self._names = None if names is None else names[order]
+
+    def lookup(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns int64 ids of `values` (string or int64 [n]); unknown: vocabulary size."""
+        if self._names is None:
+            keys = values
+        else:
+            keys = tf.bitcast(draws.fingerprints(values), tf.int64)
+        slots = tf.searchsorted(self._keys, keys)
+        slots = tf.minimum(slots, self.size - 1)
+        if self._names is None:
+            known = tf.equal(tf.gather(self._keys, slots), keys)
+        else:
+            known = tf.equal(tf.gather(tf.constant(self._names), slots), values)
+        return tf.where(known, tf.gather(self._ids, slots), self.size)
+
+
+def feature_spec(label_key: str, label_dtype: str) -> dict:
+    """Returns the parsing spec of the label feature: 0 to n values per record."""
+    dtype = tf.int64 if label_dtype == "int64" else tf.string
+    return {label_key: tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)}
+
+
+def labels_of(values: tf.RaggedTensor, vocabulary: Vocabulary) -> Labels:
+    """Returns the labels of parsed records, each label once per record.
+
+    Args:
+      values: the label feature of n records, string or int64.
+      vocabulary: the labels of the plan.
+    """
+    ids, rows = vocabulary.lookup(values.flat_values), values.value_rowids()
+    # Single labels are the common case and need no search for duplicates.
+    several = tf.reduce_any(tf.equal(rows[1:], rows[:-1]))
+    ids, rows = tf.cond(
+        several,
+        lambda: _distinct(ids, rows, vocabulary.size + 1),
+        lambda: (ids, rows),
+    )
+    return Labels(ids, rows, values.nrows())
+
+
+def _distinct(ids: tf.Tensor, rows: tf.Tensor, num_ids: int):
+    pairs, _ = tf.unique(rows * num_ids + ids)
+    return pairs % num_ids, pairs // num_ids
+
+
+def check_known(values: tf.RaggedTensor, ids: tf.Tensor, size: int, where: tf.Tensor):
+    """Returns an op that raises where a value has no id below `size`.
+
+    Args:
+      values: the label feature, string or int64.
+      ids: int64, `Vocabulary.lookup` of `values.flat_values`.
+      size: number of known labels.
+      where: string scalar, names the feature and the file in the message.
+    """
+    unknown = tf.equal(ids, size)
+
+    def fail():
+        label = tf.boolean_mask(values.flat_values, unknown)[0]
+        if label.dtype != tf.string:
+            label = tf.strings.as_string(label)
+        message = tf.strings.join(
+            [
+                where,
+                " has the label '",
+                label,
+                "', which the plan does not know. Make the plan from statistics of "
+                "this data, or set unknown_labels to a factor.",
+            ]
+        )
+        return tf.debugging.Assert(False, [message])
+
+    return tf.cond(tf.reduce_any(unknown), fail, tf.no_op)
+
+
+def multi_hot(labels: Labels, size: int) -> tf.Tensor:
+    """Returns float32 [n, size]: 1 where a record has a label, unknown ones left out."""
+    flat = labels.rows * (size + 1) + labels.ids
+    hot = tf.math.unsorted_segment_max(
+        tf.ones_like(flat, tf.float32), flat, labels.num_rows * (size + 1)
+    )
+    return tf.nn.relu(tf.reshape(hot, [labels.num_rows, size + 1])[:, :size])

@@ -1,0 +1,117 @@
+"""Options of the input pipeline, apart from the plan."""
+
+import dataclasses
+from typing import Optional, Sequence, Union
+
+COMPRESSIONS = ("auto", "", "GZIP", "ZLIB")
+
+
+@dataclasses.dataclass(frozen=True)
+class InputOptions:
+    """How records are read, shuffled and repeated. Validated on construction.
+
+    None of these changes *which* samples an epoch has, only their order and the speed;
+    `epochs` and `start_epoch` say which epochs, and `unknown_labels` and `key_feature`
+    are part of the decision rule.
+
+    Attributes:
+      epochs: number of epochs, one after another; None repeats without end.
+      start_epoch: first epoch, >= 0. Epoch e is the same whenever it is asked for.
+      shuffle_records: buffer of the large shuffle, in distinct records that survived
+        undersampling; 0 or 1 turns it off. Memory: this many records.
+      shuffle_samples: buffer of the small shuffle, in samples, which parts the copies
+        of one record; 0 or 1 turns it off.
+      chunk_size: records that are parsed and decided in one step.
+      cycle_length: files read at the same time; None lets tf.data choose.
+      num_parallel_calls: parallel calls of each map stage; None lets tf.data choose.
+      deterministic: same sequence on every run, at some cost in speed. The multiset of
+        samples is the same either way.
+      compression: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP", "ZLIB".
+      key_feature: feature (one bytes or int64 value) that identifies a record. None
+        takes FarmHash fingerprint64 of the whole serialized record.
+      unknown_labels: what a label that the plan does not know does to its record:
+        "error", or the factor of such labels.
+    """
+
+    epochs: Optional[int] = None
+    start_epoch: int = 0
+    shuffle_records: int = 10_000
+    shuffle_samples: int = 1_000
+    chunk_size: int = 1_024
+    cycle_length: Optional[int] = None
+    num_parallel_calls: Optional[int] = None
+    deterministic: bool = False
+    compression: str = "auto"
+    key_feature: Optional[str] = None
+    unknown_labels: Union[str, float] = "error"
+
+    def __post_init__(self):
+        for name, low, optional in (
+            ("epochs", 1, True),
+            ("start_epoch", 0, False),
+            ("shuffle_records", 0, False),
+            ("shuffle_samples", 0, False),
+            ("chunk_size", 1, False),
+            ("cycle_length", 1, True),
+            ("num_parallel_calls", 1, True),
+        ):
+            check_integer(name, getattr(self, name), low, optional)
+        if self.compression not in COMPRESSIONS:
+            raise ValueError(
+                f"compression must be one of {list(COMPRESSIONS)}, got "
+                f"{self.compression!r}."
+            )
+        factor = self.unknown_labels
+        is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+        if factor != "error" and not (is_number and 0 <= factor < float("inf")):
+            raise ValueError(
+                f"unknown_labels must be 'error' or a factor >= 0, got {factor!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageOptions:
+    """How image bytes become pixels. Validated on construction.
+
+    Attributes:
+      key: name of the feature with the encoded image, JPEG, PNG, BMP or GIF (its first
+        frame).
+      size: (height, width) to resize to, bilinear with antialiasing; None keeps the
+        size of the files, which then must all be the same.
+      channels: 1 (grey) or 3 (RGB).
+      scale: multiplies pixel values: 1/255 gives 0 to 1 as float32; None keeps uint8.
+      augment: None, or a function (image [h, w, c], seed int64 [2]) -> image, built of
+        stateless ops, e.g. `tfx_resampling.data.images.Augmentation`.
+    """
+
+    key: str = "image/encoded"
+    size: Optional[Sequence[int]] = None
+    channels: int = 3
+    scale: Optional[float] = 1 / 255
+    augment: Optional[object] = None
+
+    def __post_init__(self):
+        if not isinstance(self.key, str) or not self.key:
+            raise ValueError(f"key must be a feature name, got {self.key!r}.")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {self.channels!r}.")
+        if self.size is not None:
+            if len(self.size) != 2:
+                raise ValueError(f"size must be (height, width), got {self.size!r}.")
+            for name, value in zip(("height", "width"), self.size):
+                check_integer(name, value, 1, optional=False)
+        if self.scale is not None and not 0 < self.scale < float("inf"):
+            raise ValueError(f"scale must be above 0 or None, got {self.scale!r}.")
+        if self.augment is not None and not callable(self.augment):
+            raise ValueError(f"augment must be callable, got {self.augment!r}.")
+
+
+def check_integer(name: str, value: object, low: int, optional: bool) -> None:
+    """Raises ValueError unless `value` is an integer >= `low` (or None)."""
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(
+            f"{name} must be an integer >= {low}{' or None' if optional else ''}, got "
+            f"{value!r}."
+        )
