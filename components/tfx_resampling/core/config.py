@@ -72,8 +72,11 @@ class PlannerConfig:
             raise ValueError(
                 f"combine must be one of {list(COMBINE_RULES)}, got {self.combine!r}."
             )
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ValueError(f"seed must be an integer, got {self.seed!r}.")
+        is_integer = isinstance(self.seed, int) and not isinstance(self.seed, bool)
+        if not is_integer or not 0 <= self.seed < 2**63:
+            raise ValueError(
+                f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}."
+            )
         if targets.fixes_size(self.target) and self.size is not None:
             raise ValueError(
                 f"size must be left out with target={self.target!r}, which fixes the "

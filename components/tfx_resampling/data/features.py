@@ -40,6 +40,10 @@ class Features:
                 if kind and len(getattr(feature, kind).value):
                     self._kinds[name] = kind
 
+    def has(self, name: str) -> bool:
+        """Says whether one of the first records has a value for feature `name`."""
+        return name in self._kinds
+
     def dtype(self, option: str, name: str) -> tf.DType:
         """Returns the type of feature `name`, which `option` asks for.
 

@@ -19,6 +19,8 @@ from tfx_resampling.data.options import InputOptions
 # Survivors that are replicated in one step; large enough to make the step's overhead
 # small, small beside the shuffle buffers.
 _REPLICATE_CHUNK = 256
+# Any constant but 0; the seeds that tell shuffles apart are made from the plan's.
+_GRAPH_SEED = 1
 
 
 class DecisionRule:
@@ -152,6 +154,9 @@ def resampled(
 
 
 def _epoch(names, kinds, rule: DecisionRule, options: InputOptions, epoch):
+    # Within this function's graph only: without it, shuffles would also depend on
+    # tf.random.set_seed, and fail where that is 0 (it is compared with a tensor).
+    tf.compat.v1.set_random_seed(_GRAPH_SEED)
     parallel = options.num_parallel_calls or tf.data.AUTOTUNE
     if options.shuffle_records > 1:
         order = tf.random.experimental.stateless_shuffle(

@@ -1,0 +1,91 @@
+"""`ResamplePlan`, the artifact type that carries a `Plan` through a TFX pipeline."""
+
+import os
+from typing import Optional
+
+from tfx import types
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils
+
+from tfx_resampling.core.plan import PLAN_FILE, Plan
+
+
+class ResamplePlan(types.Artifact):
+    """A resampling plan: `plan.json` (a `Plan`) and `report.html` in one directory.
+
+    TYPE_NAME doubles as the import path by which Kubeflow Pipelines v2 finds the class
+    in a container. Properties are not declared, because compiling for Kubeflow fails on
+    declared ones; custom properties hold a summary, the payload holds the truth.
+    """
+
+    TYPE_NAME = "tfx_resampling.ResamplePlan"
+
+
+def plan_uri(artifact_uri: str) -> str:
+    """Returns the path of `plan.json` inside the artifact."""
+    return os.path.join(artifact_uri, PLAN_FILE)
+
+
+def write_plan(plan: Plan, artifact_uri: str) -> str:
+    """Writes `plan.json` into the artifact's directory and returns its path."""
+    fileio.makedirs(artifact_uri)
+    path = plan_uri(artifact_uri)
+    io_utils.write_string_file(path, plan.to_json())
+    return path
+
+
+def read_plan(artifact_uri: str) -> Plan:
+    """Reads the plan of an artifact.
+
+    Args:
+      artifact_uri: the artifact's directory, or the path of a `plan.json`; local or
+        remote.
+
+    Raises:
+      ValueError: there is no plan, or it is not valid; the message names the path.
+    """
+    is_file = artifact_uri.endswith(".json")
+    path = artifact_uri if is_file else plan_uri(artifact_uri)
+    if not fileio.exists(path):
+        raise ValueError(
+            f"no plan at {path!r}. It is written by ResamplePlanner; was its artifact "
+            "deleted?"
+        )
+    with fileio.open(path, "rb") as file:
+        text = file.read().decode()
+    try:
+        return Plan.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path!r}: {error}") from None
+
+
+# Where the two routes of a plan into `run_fn(fn_args)` end.
+PLAN_URI_KEY = "resample_plan_uri"  # in fn_args.custom_config
+PLAN_KEY = "resample_plan"  # in fn_args.hyperparameters
+
+
+def load_plan(fn_args) -> Optional[Plan]:
+    """Returns the plan that reached a Trainer module, by whichever route.
+
+    - `tfx_resampling.Trainer(resample_plan=planner.outputs["resample_plan"])` sets
+      `fn_args.custom_config["resample_plan_uri"]`. A stock Trainer's `custom_config`
+      may hold the URI of a plan made earlier under the same key.
+    - A stock Trainer with `hyperparameters=planner.outputs["hyperparameters"]` gets the
+      plan itself in `fn_args.hyperparameters`.
+
+    Args:
+      fn_args: the argument of `run_fn`.
+
+    Returns:
+      The plan, or None where the Trainer was given none.
+
+    Raises:
+      ValueError: a plan that cannot be read.
+    """
+    config = fn_args.custom_config or {}
+    if config.get(PLAN_URI_KEY):
+        return read_plan(config[PLAN_URI_KEY])
+    hyperparameters = fn_args.hyperparameters or {}
+    if hyperparameters.get(PLAN_KEY):
+        return Plan.from_json(hyperparameters[PLAN_KEY])
+    return None

@@ -1,0 +1,97 @@
+"""`ResamplePlanner`: statistics in, resampling plan out."""
+
+import dataclasses
+from typing import Any, Optional
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.orchestration import data_types
+from tfx.types import standard_artifacts
+
+from tfx_resampling.artifacts import ResamplePlan
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.planner import executor, spec
+from tfx_resampling.version import __version__
+
+
+class ResamplePlanner(base_component.BaseComponent):
+    """Plans how to turn the label distribution of a split into a target distribution.
+
+    Reads the label counts from statistics, designs the target distribution and emits a
+    resampling factor per label: below 1 drop, above 1 replicate. Touches no examples.
+
+    ```python
+    planner = ResamplePlanner(
+        statistics=statistics_gen.outputs["statistics"],
+        label_key="labels",
+        target="sqrt",
+        max_factor=20.0,
+    )
+    trainer = tfx_resampling.Trainer(
+        examples=example_gen.outputs["examples"],
+        resample_plan=planner.outputs["resample_plan"],
+        run_fn="my_package.my_module.run_fn",
+    )
+    ```
+
+    Component `outputs` contains:
+      - `resample_plan`: channel of type `ResamplePlan`; `plan.json` and `report.html`.
+      - `hyperparameters`: channel of type `standard_artifacts.HyperParameters` that
+        carries the same plan into a stock TFX Trainer, see `tfx_resampling.load_plan`.
+    """
+
+    SPEC_CLASS = spec.ResamplePlannerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        statistics: types.BaseChannel,
+        *,
+        schema: Optional[types.BaseChannel] = None,
+        config: Optional[PlannerConfig] = None,
+        **options: Any,
+    ):
+        """Builds the component.
+
+        Args:
+          statistics: channel of type `ExampleStatistics`: output of StatisticsGen, or
+            `post_transform_stats` of Transform (all splits together).
+          schema: channel of type `Schema`; labels of the label feature's domain that
+            the split lacks become part of the plan, with count 0.
+          config: the options.
+          **options: fields of `PlannerConfig`, over those of `config`. A value may be a
+            `RuntimeParameter`: of type float for min_factor and max_factor, int for
+            seed, else str in the form that `PlannerConfig` parses.
+
+        Raises:
+          ValueError: an option that is not valid or not known. Runtime parameters are
+            checked when the component runs.
+        """
+        names = [field.name for field in dataclasses.fields(PlannerConfig)]
+        unknown = sorted(set(options) - set(names))
+        if unknown:
+            raise ValueError(f"unknown options {unknown}; there are {names}.")
+        runtime = {
+            name: value
+            for name, value in options.items()
+            if isinstance(value, data_types.RuntimeParameter)
+        }
+        static = {k: v for k, v in options.items() if k not in runtime}
+        if config is None:
+            if "label_key" not in options:
+                raise ValueError("label_key must be given, the name of the feature.")
+            # "label" stands in for a runtime parameter while the rest is checked.
+            config = PlannerConfig(**{"label_key": "label", **static})
+        else:
+            config = dataclasses.replace(config, **static)
+        properties = {**spec.properties_from_config(config), **runtime}
+        super().__init__(
+            spec=spec.ResamplePlannerSpec(
+                statistics=statistics,
+                schema=schema,
+                resample_plan=types.Channel(type=ResamplePlan),
+                hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
+                package_version=__version__,
+                **{k: v for k, v in properties.items() if v is not None},
+            )
+        )

@@ -1,0 +1,188 @@
+"""Statistics of StatisticsGen or Transform -> the natural distribution of labels."""
+
+import json
+import os
+from typing import List, Optional
+
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx import types
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from tfx_resampling.core.counts import LabelCounts, label_order
+
+STATS_FILE = "FeatureStats.pb"
+# TFDV's name of the slice that is the whole split.
+_ALL_EXAMPLES = "All Examples"
+# What TFDV shows for every value that is not UTF-8.
+_NOT_UTF8 = "__BYTES_VALUE__"
+_SAMPLE_RATE_PROPERTY = "sample_rate_by_split"
+
+_Type = statistics_pb2.FeatureNameStatistics
+
+
+def label_counts(
+    statistics: types.Artifact,
+    split: str,
+    label_key: str,
+    schema: Optional[schema_pb2.Schema] = None,
+) -> LabelCounts:
+    """Returns the label counts that a statistics artifact holds.
+
+    Args:
+      statistics: output of StatisticsGen, or Transform's `post_transform_stats`, which
+        has no splits.
+      split: name of the split; not used for an artifact without splits.
+      label_key: the label feature: bytes, or integers that a schema calls categorical.
+      schema: if given, labels of the feature's domain that the data lacks are in the
+        result with count 0.
+
+    Raises:
+      ValueError: the split or the feature is not there, it is not categorical, its
+        labels are not text, or not all of its labels were counted.
+    """
+    path, notes = _locate(statistics, split)
+    dataset = _whole_dataset(path, split)
+    feature = _label_feature(dataset, label_key, path)
+    counted = _counted_labels(feature, label_key, path)
+    label_dtype = "int64" if feature.type == _Type.INT else "bytes"
+    for label in _domain(schema, label_key):
+        counted.setdefault(label, 0)
+    labels = sorted(counted, key=label_order(label_dtype))
+    common = feature.string_stats.common_stats
+    multi_label = common.max_num_values > 1
+    num_unlabeled = dataset.num_examples - common.tot_num_values
+    if multi_label:
+        num_unlabeled = common.num_missing
+        if common.num_missing < dataset.num_examples and common.min_num_values == 0:
+            notes.append(
+                "Some records have an empty label list, which statistics do not count: "
+                f"there are more than the {num_unlabeled} unlabeled records shown."
+            )
+    return LabelCounts(
+        label_key=label_key,
+        labels=tuple(labels),
+        counts=tuple(counted[label] for label in labels),
+        num_records=dataset.num_examples,
+        num_unlabeled=num_unlabeled,
+        label_dtype=label_dtype,
+        multi_label=multi_label,
+        notes=tuple(notes + _sampling_notes(statistics, split)),
+        source={"statistics": path, "split": split},
+    )
+
+
+def _locate(statistics: types.Artifact, split: str) -> tuple:
+    """Returns (path of the statistics file, notes)."""
+    whole = os.path.join(statistics.uri, STATS_FILE)
+    if fileio.exists(whole):
+        # Transform writes one file for all the splits it analyses or transforms.
+        return whole, [
+            f"Counts are of all splits together: {STATS_FILE} of this artifact is not "
+            f"split, so that {split!r} could not be told apart."
+        ]
+    splits = artifact_utils.decode_split_names(statistics.split_names)
+    if split not in splits:
+        raise ValueError(
+            f"split {split!r} is not in the statistics at {statistics.uri!r}, which "
+            f"have {splits}."
+        )
+    uri = artifact_utils.get_split_uri([statistics], split)
+    path = os.path.join(uri, STATS_FILE)
+    if not fileio.exists(path):
+        raise ValueError(f"no statistics of split {split!r} at {path!r}.")
+    return path, []
+
+
+def _whole_dataset(path: str, split: str) -> statistics_pb2.DatasetFeatureStatistics:
+    with fileio.open(path, "rb") as file:
+        datasets = statistics_pb2.DatasetFeatureStatisticsList.FromString(
+            file.read()
+        ).datasets
+    # Of sliced statistics the whole is one among many, not always the first.
+    named = [dataset for dataset in datasets if dataset.name == _ALL_EXAMPLES]
+    whole = (named or list(datasets) or [None])[0]
+    if whole is None or not whole.num_examples:
+        raise ValueError(
+            f"empty statistics: no examples of split {split!r} in {path!r}. Is the "
+            "split empty, or was it sampled down to nothing (sample_rate)?"
+        )
+    return whole
+
+
+def _label_feature(
+    dataset: statistics_pb2.DatasetFeatureStatistics, label_key: str, path: str
+) -> statistics_pb2.FeatureNameStatistics:
+    features = {}
+    for feature in dataset.features:
+        features[feature.name or ".".join(feature.path.step)] = feature
+    if label_key not in features:
+        raise ValueError(
+            f"label feature {label_key!r} is not in the statistics {path!r}, which have "
+            f"{sorted(features)}. Check label_key, and StatisticsGen's feature_allowlist."
+        )
+    feature = features[label_key]
+    if feature.WhichOneof("stats") == "string_stats":
+        return feature
+    if feature.type == _Type.INT:
+        raise ValueError(
+            f"label feature {label_key!r} is numeric in {path!r}: its values are not "
+            "counted one by one. Give StatisticsGen a schema (its `schema` input or "
+            f"stats_options.schema) in which feature {label_key!r} of type INT has "
+            "int_domain { is_categorical: true }."
+        )
+    raise ValueError(
+        f"label feature {label_key!r} has {feature.WhichOneof('stats')} of type "
+        f"{_Type.Type.Name(feature.type)} in {path!r}; labels must be bytes, or "
+        "integers with int_domain { is_categorical: true }."
+    )
+
+
+def _counted_labels(
+    feature: statistics_pb2.FeatureNameStatistics, label_key: str, path: str
+) -> dict:
+    stats = feature.string_stats
+    buckets = stats.rank_histogram.buckets
+    counted = {bucket.label: int(round(bucket.sample_count)) for bucket in buckets}
+    if stats.invalid_utf8_count or _NOT_UTF8 in counted:
+        raise ValueError(
+            f"label feature {label_key!r} has values that are not UTF-8 in {path!r} "
+            f"({stats.invalid_utf8_count} of them): statistics cannot tell such labels "
+            "apart. Is it the image?"
+        )
+    if stats.unique > len(buckets) or (
+        sum(counted.values()) < stats.common_stats.tot_num_values
+    ):
+        raise ValueError(
+            f"truncated rank histogram of label feature {label_key!r} in {path!r}: "
+            f"{len(buckets)} of {stats.unique} labels were kept. Set StatsOptions("
+            f"num_rank_histogram_buckets=...) of StatisticsGen to at least "
+            f"{stats.unique}."
+        )
+    return counted
+
+
+def _domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:
+    """Returns the labels that the schema lists for the feature."""
+    if schema is None:
+        return []
+    domains = {domain.name: domain for domain in schema.string_domain}
+    for feature in schema.feature:
+        if feature.name == label_key:
+            if feature.HasField("string_domain"):
+                return list(feature.string_domain.value)
+            if feature.domain in domains:
+                return list(domains[feature.domain].value)
+    return []
+
+
+def _sampling_notes(statistics: types.Artifact, split: str) -> List[str]:
+    rates = statistics.get_json_value_custom_property(_SAMPLE_RATE_PROPERTY)
+    rates = json.loads(rates) if isinstance(rates, str) else rates or {}
+    rate = rates.get(split, 1.0)
+    if rate >= 1:
+        return []
+    return [
+        f"Counts are of a sample (sample_rate {rate:g}), which takes or leaves whole "
+        "batches of records: shares are estimates and counts are not the data's."
+    ]

@@ -1,0 +1,87 @@
+"""Finds the splits in a directory of TFRecord files, and what is in the records."""
+
+import dataclasses
+import glob
+import os
+from typing import Dict, Optional, Sequence
+
+from tfx_resampling.data import count, records
+from tfx_resampling.data.features import Features
+
+# What people call the two splits, first match wins.
+_NAMES = {"train": ("train", "training"), "eval": ("eval", "val", "valid", "test")}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataLayout:
+    """Where the splits are and of what type the labels are.
+
+    Attributes:
+      splits: split -> file pattern below the directory; None if there are no splits.
+      file_pattern: pattern of all files.
+      label_dtype: "bytes" or "int64".
+    """
+
+    splits: Optional[Dict[str, str]]
+    file_pattern: str
+    label_dtype: str
+
+
+def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
+    """Looks at a directory before a pipeline is run on it.
+
+    Splits are subfolders (`train/`, `eval/`, also as TFX writes them: `Split-train/`)
+    or beginnings of file names (`train-00000-of-00010`). Without them all files are one
+    set, which the pipeline splits.
+
+    Raises:
+      ValueError: no files, no TFRecords, or a feature that is not there; the message
+        names it.
+    """
+    if not os.path.isdir(directory):
+        raise ValueError(f"DATA must be a directory of TFRecord files, got {directory!r}.")
+    splits = _find_splits(directory)
+    file_pattern = "*.tfrecord*" if _files(directory, "*.tfrecord*") else "*"
+    patterns = list(splits.values()) if splits else [file_pattern]
+    label_dtype = "bytes"
+    for pattern in patterns:
+        files = _files(directory, pattern)
+        if not files:
+            raise ValueError(
+                f"no TFRecord files in {directory!r}. Expected files there, in train/ "
+                "and eval/, or named train* and eval*."
+            )
+        compressions = records.compression_types(files, "auto")
+        for name, compression in zip(files, compressions):
+            if compression and not name.endswith(".gz"):
+                raise ValueError(
+                    f"{name!r} is gzip but not named so; Beam goes by the name. Rename "
+                    "the files to end in .gz."
+                )
+        features = Features(files, compressions)
+        features.dtype("image feature", image_key)
+        if not features.has(label_key):
+            # Not in the first records; an error if it is in none.
+            count.count_labels(files, label_key)
+        label_dtype = features.label_dtype(label_key)
+    return DataLayout(splits, file_pattern, label_dtype)
+
+
+def _find_splits(directory: str) -> Optional[Dict[str, str]]:
+    found = {}
+    for split, names in _NAMES.items():
+        candidates = [
+            *(f"{name}/*" for name in names),
+            *(f"Split-{name}/*" for name in names),
+            *(f"{name}[-_.0-9]*" for name in names),
+        ]
+        for pattern in candidates:
+            if _files(directory, pattern):
+                found[split] = pattern
+                break
+    return found if len(found) == len(_NAMES) else None
+
+
+def _files(directory: str, pattern: str) -> Sequence[str]:
+    paths = sorted(glob.glob(os.path.join(glob.escape(directory), pattern)))
+    return [path for path in paths if os.path.isfile(path)]

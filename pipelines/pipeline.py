@@ -1,0 +1,207 @@
+"""The pipeline: imported examples to a pushed model. Knows no runner."""
+
+import dataclasses
+import os
+from typing import List, Mapping, Optional, Sequence, Tuple
+
+import tensorflow_data_validation as tfdv
+import tensorflow_model_analysis as tfma
+import tfx_resampling as tr
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import v1 as tfx
+
+# Distinct labels that statistics keep exactly; TFDV's default of 1,000 is too few for
+# long-tailed data such as LVIS (1,203 labels).
+_RANK_HISTOGRAM_BUCKETS = 100_000
+
+TRAINER_MODULE = os.path.join(os.path.dirname(__file__), "training", "module.py")
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineOptions:
+    """What a run of the pipeline is made of.
+
+    Attributes:
+      name: name of the pipeline, lower case with hyphens.
+      root: directory for artifacts.
+      data: directory with TFRecord files of tf.train.Example.
+      splits: split -> file pattern below `data`; None splits all files 4 : 1 by hash.
+      file_pattern: pattern of the files where `splits` is None.
+      label_dtype: "bytes" or "int64", type of the label feature.
+      planner: options of the plan.
+      push_to: directory to which a blessed model is pushed.
+      image_key: feature with the encoded image.
+      image_size: (height, width) of the model's input.
+      batch_size: samples per batch.
+      train_steps: batches to train.
+      eval_steps: validation batches; 0 for all.
+      min_average_precision: the mean over labels that blesses a model.
+      module_file: the Trainer module.
+      enable_cache: whether executions with the same inputs are used again.
+      beam_pipeline_args: for StatisticsGen, Evaluator and ExampleGen.
+    """
+
+    name: str
+    root: str
+    data: str
+    planner: tr.PlannerConfig
+    push_to: str
+    splits: Optional[Mapping[str, str]] = None
+    file_pattern: str = "*"
+    label_dtype: str = "bytes"
+    image_key: str = "image/encoded"
+    image_size: Tuple[int, int] = (32, 32)
+    batch_size: int = 64
+    train_steps: int = 1000
+    eval_steps: int = 0
+    min_average_precision: float = 0.0
+    module_file: str = TRAINER_MODULE
+    enable_cache: bool = True
+    beam_pipeline_args: Sequence[str] = ()
+
+
+def create_pipeline(
+    options: PipelineOptions,
+    metadata_connection_config: Optional[object] = None,
+) -> tfx.dsl.Pipeline:
+    """Returns the pipeline; a runner runs it.
+
+    Args:
+      options: see `PipelineOptions`.
+      metadata_connection_config: ML Metadata store, for runners that want one.
+    """
+    return tfx.dsl.Pipeline(
+        pipeline_name=options.name,
+        pipeline_root=options.root,
+        components=_components(options),
+        enable_cache=options.enable_cache,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=list(options.beam_pipeline_args),
+    )
+
+
+def _components(options: PipelineOptions) -> List[object]:
+    label_key = options.planner.label_key
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=options.data, **_split_configs(options)
+    )
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"],
+        stats_options=_stats_options(label_key, options.label_dtype),
+    )
+    schema_gen = tfx.components.SchemaGen(
+        statistics=statistics_gen.outputs["statistics"], infer_feature_shape=False
+    )
+    example_validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"],
+        schema=schema_gen.outputs["schema"],
+    )
+    planner = tr.ResamplePlanner(
+        statistics=statistics_gen.outputs["statistics"],
+        schema=schema_gen.outputs["schema"],
+        config=options.planner,
+    )
+    trainer = tr.Trainer(
+        examples=example_gen.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        resample_plan=planner.outputs["resample_plan"],
+        module_file=options.module_file,
+        train_args=tfx.proto.TrainArgs(
+            splits=[options.planner.split], num_steps=options.train_steps
+        ),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"], num_steps=options.eval_steps),
+        custom_config={
+            "batch_size": options.batch_size,
+            "image_key": options.image_key,
+            "image_size": list(options.image_size),
+        },
+    )
+    evaluator = tfx.components.Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        eval_config=_eval_config(options.min_average_precision),
+        example_splits=["eval"],
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=options.push_to
+            )
+        ),
+    )
+    return [
+        example_gen,
+        statistics_gen,
+        schema_gen,
+        example_validator,
+        planner,
+        trainer,
+        evaluator,
+        pusher,
+    ]
+
+
+def _split_configs(options: PipelineOptions) -> dict:
+    if options.splits is None:
+        split_config = tfx.proto.SplitConfig(
+            splits=[
+                tfx.proto.SplitConfig.Split(name="train", hash_buckets=4),
+                tfx.proto.SplitConfig.Split(name="eval", hash_buckets=1),
+            ]
+        )
+        pattern = tfx.proto.Input.Split(name="all", pattern=options.file_pattern)
+        return dict(
+            input_config=tfx.proto.Input(splits=[pattern]),
+            output_config=tfx.proto.Output(split_config=split_config),
+        )
+    splits = [
+        tfx.proto.Input.Split(name=name, pattern=pattern)
+        for name, pattern in options.splits.items()
+    ]
+    return dict(input_config=tfx.proto.Input(splits=splits))
+
+
+def _stats_options(label_key: str, label_dtype: str) -> tfdv.StatsOptions:
+    schema = None
+    if label_dtype == "int64":
+        # Integers are counted one by one only if a schema calls them categorical.
+        schema = text_format.Parse(
+            "feature { type: INT int_domain { is_categorical: true } }",
+            schema_pb2.Schema(),
+        )
+        schema.feature[0].name = label_key
+    return tfdv.StatsOptions(
+        # Else StatisticsGen takes image bytes for strings and counts the common ones.
+        feature_allowlist=[label_key],
+        schema=schema,
+        num_rank_histogram_buckets=_RANK_HISTOGRAM_BUCKETS,
+    )
+
+
+def _eval_config(min_average_precision: float) -> tfma.EvalConfig:
+    config = text_format.Parse(
+        """
+        model_specs {
+          signature_name: "serving_default"
+          prediction_key: "probabilities"
+          label_key: "multi_hot"
+          preprocessing_function_names: "transformed_labels"
+        }
+        slicing_specs {}
+        metrics_specs {
+          metrics { class_name: "ExampleCount" }
+          metrics {
+            class_name: "AveragePrecision"
+            module: "tfx_resampling.metrics"
+            threshold { value_threshold { lower_bound { value: 0 } } }
+          }
+        }
+        """,
+        tfma.EvalConfig(),
+    )
+    threshold = config.metrics_specs[0].metrics[1].threshold
+    threshold.value_threshold.lower_bound.value = min_average_precision
+    return config

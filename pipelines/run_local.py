@@ -1,0 +1,159 @@
+"""Runs the pipeline on this machine: `python -m pipelines.run_local --help`."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from typing import Optional, Sequence
+
+# TensorFlow reads this when it is first imported; its start-up notes help nobody here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Returns the command line's options."""
+    from tfx_resampling.core import config, targets
+
+    defaults = config.PlannerConfig("labels")
+    target_help = "; ".join(f"{k} ({v})" for k, v in targets.describe().items())
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.run_local",
+        description="Imports TFRecords, plans the resampling, trains, evaluates and "
+        "pushes a model; ends with a table of what the plan did.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        default="",
+        help="directory of TFRecords of tf.train.Example, with train/ and eval/ (or "
+        "files named so, or one set to be split); empty: demo data is made",
+    )
+    data.add_argument("--label-key", default="labels", help="label feature")
+    data.add_argument("--image-key", default="image/encoded", help="image feature")
+    data.add_argument("--runs", default="runs", help="where everything is written")
+    data.add_argument("--name", default="tfx-resampling", help="pipeline name")
+    plan = parser.add_argument_group("plan (fields of PlannerConfig)")
+    plan.add_argument(
+        "--target", default="sqrt", help=f"{target_help}; or a JSON object label -> "
+        "share or count".replace("%", "%%"),
+    )  # fmt: skip
+    plan.add_argument(
+        "--size",
+        default=None,
+        help="preserve, undersample, oversample, ratio:R or records:N",
+    )
+    plan.add_argument("--min-factor", type=float, default=defaults.min_factor)
+    plan.add_argument("--max-factor", type=float, default=defaults.max_factor)
+    plan.add_argument(
+        "--combine", choices=config.COMBINE_RULES, default=defaults.combine
+    )
+    plan.add_argument(
+        "--unlabeled", default=defaults.unlabeled, help="keep, drop or a factor"
+    )
+    plan.add_argument("--split", default=defaults.split, help="split to resample")
+    plan.add_argument("--seed", type=int, default=defaults.seed)
+    training = parser.add_argument_group("training")
+    training.add_argument("--train-steps", type=int, default=1500, help="batches")
+    training.add_argument(
+        "--eval-steps", type=int, default=0, help="validation batches, 0 for all"
+    )
+    training.add_argument("--batch-size", type=int, default=64)
+    training.add_argument(
+        "--image-size", type=int, nargs=2, default=(32, 32), metavar=("H", "W")
+    )
+    training.add_argument(
+        "--min-average-precision",
+        type=float,
+        default=0.0,
+        help="mean over labels that a model needs to be blessed and pushed",
+    )
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--no-cache", action="store_true", help="execute every component again"
+    )
+    running.add_argument(
+        "--beam-arg",
+        action="append",
+        default=[],
+        help="argument for Beam, e.g. --beam-arg=--direct_num_workers=2; repeatable",
+    )
+    running.add_argument("--verbose", action="store_true", help="all of TFX's log")
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the pipeline and prints the table; returns the exit code."""
+    args = parse_args(argv)
+    started = time.monotonic()
+    _set_up_logging(args.verbose)
+    # Importing TFX takes seconds; --help and wrong flags should not wait for it.
+    from tfx import v1 as tfx
+
+    from pipelines import data_layout, demo_data, pipeline, results
+    from tfx_resampling import PlannerConfig
+
+    runs = os.path.abspath(args.runs)
+    try:
+        planner = PlannerConfig(
+            label_key=args.label_key,
+            target=args.target,
+            size=args.size,
+            min_factor=args.min_factor,
+            max_factor=args.max_factor,
+            combine=args.combine,
+            unlabeled=args.unlabeled,
+            split=args.split,
+            seed=args.seed,
+        )
+        data = os.path.abspath(args.data) if args.data else os.path.join(runs, "demo")
+        if not args.data:
+            demo_data.build(data)
+        layout = data_layout.inspect(data, args.label_key, args.image_key)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    options = pipeline.PipelineOptions(
+        name=args.name,
+        root=os.path.join(runs, "artifacts", args.name),
+        data=data,
+        splits=layout.splits,
+        file_pattern=layout.file_pattern,
+        label_dtype=layout.label_dtype,
+        planner=planner,
+        push_to=os.path.join(runs, "pushed", args.name),
+        image_key=args.image_key,
+        image_size=tuple(args.image_size),
+        batch_size=args.batch_size,
+        train_steps=args.train_steps,
+        eval_steps=args.eval_steps,
+        min_average_precision=args.min_average_precision,
+        enable_cache=not args.no_cache,
+        beam_pipeline_args=args.beam_arg,
+    )
+    database = os.path.join(runs, "metadata.sqlite")
+    os.makedirs(runs, exist_ok=True)
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(database)
+    try:
+        tfx.orchestration.LocalDagRunner().run(
+            pipeline.create_pipeline(options, connection)
+        )
+    except Exception as error:
+        if args.verbose:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(results.read(connection, args.name).as_text())
+    print(f"\nTook {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def _set_up_logging(verbose: bool) -> None:
+    """Shows one line per component and warnings of our own; `verbose` shows all."""
+    if verbose:
+        logging.getLogger().setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""Trainer module: a small multi-label CNN on a resampled image stream.
+
+TFX packs every Python file beside a module file, so this one is alone in its folder.
+
+`custom_config` of the Trainer: "image_key", "image_size" ([height, width]),
+"batch_size". `train_args.num_steps` is the number of batches to train;
+`eval_args.num_steps` the number of validation batches, 0 for all.
+"""
+
+import json
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tfx_resampling as tr
+from absl import logging
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils
+from tfx_resampling import report
+from tfx_resampling.data import images, labels
+
+REALISED_FILE = "realised_labels.json"
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains on the resampled training split, validates on the natural eval split.
+
+    Writes the serving model, TensorBoard logs and checkpoints (`model_run_dir`), and
+    the label distribution that training really saw (`realised_labels.json`, beside the
+    serving model).
+    """
+    config = fn_args.custom_config or {}
+    plan = tr.load_plan(fn_args)
+    if plan is None:
+        raise ValueError(
+            "this Trainer module needs a plan: give tfx_resampling.Trainer a "
+            "resample_plan, or a stock Trainer the planner's hyperparameters."
+        )
+    batch_size = int(config.get("batch_size", 64))
+    image = tr.ImageOptions(
+        key=config.get("image_key", "image/encoded"),
+        size=tuple(int(n) for n in config.get("image_size", (32, 32))),
+    )
+    keras.utils.set_random_seed(plan.seed % 2**32)
+
+    training = tr.input_fn(
+        fn_args.train_files,
+        plan,
+        batch_size=batch_size,
+        image=tr.ImageOptions(
+            **{**vars(image), "augment": tr.Augmentation(shift=0.06, contrast=0.2)}
+        ),
+    )
+    validation = tr.input_fn(
+        fn_args.eval_files,
+        plan.natural(),
+        batch_size=batch_size,
+        image=image,
+        options=tr.InputOptions(
+            epochs=1,
+            shuffle_records=0,
+            deterministic=True,
+            # A label that only the eval split has cannot be predicted.
+            unknown_labels=1.0,
+        ),
+    )
+
+    model = build_model(len(plan.labels), (*image.size, image.channels))
+    steps_per_epoch = min(plan.steps_per_epoch(batch_size), fn_args.train_steps)
+    run_dir = fn_args.model_run_dir
+    model.fit(
+        training,
+        epochs=-(-fn_args.train_steps // steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation,
+        validation_steps=fn_args.eval_steps or None,
+        verbose=2,
+        callbacks=[
+            StopAfter(fn_args.train_steps),
+            keras.callbacks.TensorBoard(run_dir, write_graph=False),
+            keras.callbacks.ModelCheckpoint(
+                os.path.join(run_dir, "checkpoints", "epoch-{epoch:03d}.weights.h5"),
+                save_weights_only=True,
+            ),
+        ],
+    )
+    realised = model.label_counts.numpy()
+    logging.info("Realised:\n%s", report.as_text(plan, realised=realised))
+    export(model, plan, image, fn_args.serving_model_dir)
+    write_realised(plan, realised, model.samples_seen.numpy(), fn_args)
+
+
+class CountingModel(keras.Model):
+    """A model that counts the labels it is trained on, in step with the optimizer.
+
+    Attributes:
+      label_counts: int64 [labels], training samples seen with each label.
+      samples_seen: int64 [], training samples seen.
+    """
+
+    def __init__(self, *args, num_labels: int, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.label_counts = tf.Variable(tf.zeros([num_labels], tf.int64))
+        self.samples_seen = tf.Variable(tf.zeros([], tf.int64))
+
+    def train_step(self, data):
+        _, y = data
+        self.label_counts.assign_add(tf.cast(tf.reduce_sum(y, axis=0), tf.int64))
+        self.samples_seen.assign_add(tf.shape(y, tf.int64)[0])
+        return super().train_step(data)
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends training after a number of batches, also within an epoch."""
+
+    def __init__(self, num_steps: int):
+        super().__init__()
+        self._left = num_steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._left -= 1
+        if self._left <= 0:
+            self.model.stop_training = True
+
+
+def build_model(num_labels: int, input_shape) -> CountingModel:
+    """Returns a compiled CNN with one sigmoid per label."""
+    inputs = keras.Input(input_shape, name="image")
+    x = inputs
+    for filters in (32, 64, 128):
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Activation("relu")(x)
+        x = keras.layers.MaxPooling2D(2)(x)
+    # A label is somewhere in the image: the strongest response decides.
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    x = keras.layers.Dropout(0.2)(x)
+    outputs = keras.layers.Dense(num_labels, activation="sigmoid")(x)
+    model = CountingModel(inputs, outputs, num_labels=num_labels)
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss="binary_crossentropy",
+        metrics=[
+            keras.metrics.AUC(
+                curve="PR", multi_label=True, num_labels=num_labels, name="auc_pr"
+            )
+        ],
+    )
+    return model
+
+
+def export(
+    model: keras.Model, plan: tr.Plan, image: tr.ImageOptions, directory: str
+) -> None:
+    """Saves the model with signatures that take serialized examples.
+
+    "serving_default" returns "probabilities" float32 [batch, labels] in the order of
+    `plan.labels`; "transformed_labels" returns "multi_hot", which the Evaluator takes
+    as labels.
+    """
+    vocabulary = labels.Vocabulary(plan)
+    label_spec = labels.feature_spec(plan.label_key, plan.label_dtype)
+    image_spec = {image.key: tf.io.FixedLenFeature([], tf.string)}
+    signature = [tf.TensorSpec([None], tf.string, name="examples")]
+    pixel_dtype = tf.uint8 if image.scale is None else tf.float32
+
+    @tf.function(input_signature=signature)
+    def serve(examples):
+        encoded = tf.io.parse_example(examples, image_spec)[image.key]
+        pixels = tf.map_fn(
+            lambda one: images.decode_image(one, image),
+            encoded,
+            fn_output_signature=tf.TensorSpec(
+                [*image.size, image.channels], pixel_dtype
+            ),
+        )
+        return {"probabilities": model(pixels, training=False)}
+
+    @tf.function(input_signature=signature)
+    def transformed_labels(examples):
+        values = tf.io.parse_example(examples, label_spec)[plan.label_key]
+        found = labels.labels_of(values, vocabulary)
+        return {"multi_hot": labels.multi_hot(found, vocabulary.size)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", serve)
+    archive.add_endpoint("transformed_labels", transformed_labels)
+    archive.write_out(directory)
+
+
+def write_realised(
+    plan: tr.Plan, counts: np.ndarray, samples: int, fn_args: FnArgs
+) -> None:
+    """Writes what training saw beside the serving model."""
+    directory = os.path.dirname(fn_args.serving_model_dir)
+    fileio.makedirs(directory)
+    io_utils.write_string_file(
+        os.path.join(directory, REALISED_FILE),
+        json.dumps(
+            {
+                "labels": plan.labels,
+                "counts": [int(n) for n in counts],
+                "samples": int(samples),
+            },
+            indent=1,
+        ),
+    )
