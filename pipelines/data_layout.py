@@ -39,7 +39,9 @@ def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
         names it.
     """
     if not os.path.isdir(directory):
-        raise ValueError(f"DATA must be a directory of TFRecord files, got {directory!r}.")
+        raise ValueError(
+            f"DATA must be a directory of TFRecord files, got {directory!r}."
+        )
     splits = _find_splits(directory)
     file_pattern = "*.tfrecord*" if _files(directory, "*.tfrecord*") else "*"
     patterns = list(splits.values()) if splits else [file_pattern]
@@ -61,8 +63,10 @@ def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
         features = Features(files, compressions)
         features.dtype("image feature", image_key)
         if not features.has(label_key):
-            # Not in the first records; an error if it is in none.
-            count.count_labels(files, label_key)
+            try:  # Not in the first records; an error if it is in none.
+                count.count_labels(files, label_key)
+            except ValueError as error:
+                raise ValueError(f"{error} There are {features.names}.") from None
         label_dtype = features.label_dtype(label_key)
     return DataLayout(splits, file_pattern, label_dtype)
 

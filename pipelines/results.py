@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from typing import Dict, List, Optional
+from typing import Dict
 
 import numpy as np
 import tensorflow_model_analysis as tfma
@@ -70,7 +70,8 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
       ValueError: there is no run of this name, or it did not get to the end.
     """
     store = metadata_store.MetadataStore(connection)
-    uris = _artifact_uris(store, name)
+    found = _artifacts(store, name)
+    uris = {kind: artifact.uri for kind, artifact in found.items()}
     for needed in ("tfx_resampling.ResamplePlan", "Model", "ModelEvaluation"):
         if needed not in uris:
             raise ValueError(f"the newest run of {name!r} made no {needed}.")
@@ -81,11 +82,14 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
     precision, mean = _average_precision(uris["ModelEvaluation"], len(plan.labels))
     blessing = uris.get("ModelBlessing", "")
     blessed = os.path.exists(os.path.join(blessing, "BLESSED"))
-    pushed = uris.get("PushedModel") if blessed else None
+    model_path = os.path.join(model_uri, "Format-Serving")
+    if blessed:
+        properties = found["PushedModel"].custom_properties
+        model_path = properties["pushed_destination"].string_value
     return RunResults(
         plan_path=artifacts.plan_uri(plan_uri),
         report_path=os.path.join(plan_uri, report.REPORT_FILE),
-        model_path=pushed or os.path.join(model_uri, "Format-Serving"),
+        model_path=model_path,
         blessed=blessed,
         plan=plan,
         realised=np.array(realised["counts"]),
@@ -113,7 +117,7 @@ def executions(
 def _newest_run(store: metadata_store.MetadataStore, name: str):
     runs = store.get_contexts_by_type("pipeline_run")
     prefix = f"{name}."
-    own: List = [run for run in runs if run.name.startswith(prefix)] or [
+    own = [run for run in runs if run.name.startswith(prefix)] or [
         run
         for run in runs
         if any(c.name == name for c in store.get_parent_contexts_by_context(run.id))
@@ -123,12 +127,14 @@ def _newest_run(store: metadata_store.MetadataStore, name: str):
     return max(own, key=lambda run: run.create_time_since_epoch)
 
 
-def _artifact_uris(store: metadata_store.MetadataStore, name: str) -> Dict[str, str]:
-    """Returns type name -> URI of the newest artifact of the newest run."""
+def _artifacts(
+    store: metadata_store.MetadataStore, name: str
+) -> Dict[str, metadata_store_pb2.Artifact]:
+    """Returns type name -> newest artifact of the newest run."""
     context = _newest_run(store, name)
     types = {kind.id: kind.name for kind in store.get_artifact_types()}
     found = sorted(store.get_artifacts_by_context(context.id), key=lambda a: a.id)
-    return {types[artifact.type_id]: artifact.uri for artifact in found}
+    return {types[artifact.type_id]: artifact for artifact in found}
 
 
 def _average_precision(uri: str, num_labels: int):
@@ -145,8 +151,3 @@ def _average_precision(uri: str, num_labels: int):
             else:
                 mean = value
     return values, mean
-
-
-def pushed_model(uri: Optional[str]) -> Optional[str]:
-    """Returns the directory of a pushed model, or None."""
-    return uri if uri and os.path.isdir(uri) else None

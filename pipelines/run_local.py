@@ -1,7 +1,6 @@
 """Runs the pipeline on this machine: `python -m pipelines.run_local --help`."""
 
 import argparse
-import logging
 import os
 import sys
 import time
@@ -9,6 +8,8 @@ from typing import Optional, Sequence
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from pipelines import console
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -79,7 +80,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=[],
         help="argument for Beam, e.g. --beam-arg=--direct_num_workers=2; repeatable",
     )
-    running.add_argument("--verbose", action="store_true", help="all of TFX's log")
+    running.add_argument(
+        "--debug", action="store_true", help="show tracebacks of errors"
+    )
     return parser.parse_args(argv)
 
 
@@ -87,33 +90,46 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the pipeline and prints the table; returns the exit code."""
     args = parse_args(argv)
     started = time.monotonic()
-    _set_up_logging(args.verbose)
+    runs = os.path.abspath(args.runs)
+    log = os.path.join(runs, "logs", f"{args.name}.log")
+    try:
+        with console.logged(log):
+            text = _run(args, runs)
+    except Exception as error:
+        if args.debug:
+            raise
+        # A wrong option or wrong data is said in a ValueError of our own.
+        is_usage = isinstance(error, ValueError)
+        print(f"error: {error}\n(log: {log})", file=sys.stderr)
+        return 2 if is_usage else 1
+    print(text)
+    print(f"log:    {log}\n\nTook {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def _run(args: argparse.Namespace, runs: str) -> str:
+    """Runs the pipeline and returns the text of its results."""
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
     from tfx import v1 as tfx
-
-    from pipelines import data_layout, demo_data, pipeline, results
     from tfx_resampling import PlannerConfig
 
-    runs = os.path.abspath(args.runs)
-    try:
-        planner = PlannerConfig(
-            label_key=args.label_key,
-            target=args.target,
-            size=args.size,
-            min_factor=args.min_factor,
-            max_factor=args.max_factor,
-            combine=args.combine,
-            unlabeled=args.unlabeled,
-            split=args.split,
-            seed=args.seed,
-        )
-        data = os.path.abspath(args.data) if args.data else os.path.join(runs, "demo")
-        if not args.data:
-            demo_data.build(data)
-        layout = data_layout.inspect(data, args.label_key, args.image_key)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    from pipelines import data_layout, demo_data, pipeline, results
+
+    planner = PlannerConfig(
+        label_key=args.label_key,
+        target=args.target,
+        size=args.size,
+        min_factor=args.min_factor,
+        max_factor=args.max_factor,
+        combine=args.combine,
+        unlabeled=args.unlabeled,
+        split=args.split,
+        seed=args.seed,
+    )
+    data = os.path.abspath(args.data) if args.data else os.path.join(runs, "demo")
+    if not args.data:
+        demo_data.build(data)
+    layout = data_layout.inspect(data, args.label_key, args.image_key)
     options = pipeline.PipelineOptions(
         name=args.name,
         root=os.path.join(runs, "artifacts", args.name),
@@ -132,27 +148,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         enable_cache=not args.no_cache,
         beam_pipeline_args=args.beam_arg,
     )
-    database = os.path.join(runs, "metadata.sqlite")
-    os.makedirs(runs, exist_ok=True)
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(database)
-    try:
-        tfx.orchestration.LocalDagRunner().run(
-            pipeline.create_pipeline(options, connection)
-        )
-    except Exception as error:
-        if args.verbose:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(results.read(connection, args.name).as_text())
-    print(f"\nTook {time.monotonic() - started:.0f} s.")
-    return 0
-
-
-def _set_up_logging(verbose: bool) -> None:
-    """Shows one line per component and warnings of our own; `verbose` shows all."""
-    if verbose:
-        logging.getLogger().setLevel(logging.INFO)
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        os.path.join(runs, "metadata.sqlite")
+    )
+    tfx.orchestration.LocalDagRunner().run(
+        pipeline.create_pipeline(options, connection)
+    )
+    return results.read(connection, args.name).as_text()
 
 
 if __name__ == "__main__":

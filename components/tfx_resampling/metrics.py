@@ -76,7 +76,7 @@ def _computations(
 
 
 class _Accumulator:
-    """Histogram float32 [2 (negative, positive), labels, bins], and what is not in it."""
+    """A histogram, float32 [2 (negative, positive), labels, bins], and what waits."""
 
     def __init__(self):
         self.histogram: Optional[np.ndarray] = None
@@ -97,9 +97,7 @@ class _Accumulator:
             logits = np.log(scores) - np.log1p(-scores)
         position = (np.clip(logits / _LOGIT_RANGE, -1, 1) + 1) / 2 * bins
         position = np.minimum(position.astype(np.int64), bins - 1)
-        cells = (
-            (labels > 0.5) * num_labels + np.arange(num_labels)
-        ) * bins + position
+        cells = ((labels > 0.5) * num_labels + np.arange(num_labels)) * bins + position
         if self.histogram is None:
             self.histogram = np.zeros((2, num_labels, bins), np.float32)
         np.add.at(

@@ -76,9 +76,10 @@ def run_fn(fn_args: FnArgs) -> None:
         steps_per_epoch=steps_per_epoch,
         validation_data=validation,
         validation_steps=fn_args.eval_steps or None,
-        verbose=2,
+        verbose=0,
         callbacks=[
             StopAfter(fn_args.train_steps),
+            LogEpochs(),
             keras.callbacks.TensorBoard(run_dir, write_graph=False),
             keras.callbacks.ModelCheckpoint(
                 os.path.join(run_dir, "checkpoints", "epoch-{epoch:03d}.weights.h5"),
@@ -123,6 +124,14 @@ class StopAfter(keras.callbacks.Callback):
         self._left -= 1
         if self._left <= 0:
             self.model.stop_training = True
+
+
+class LogEpochs(keras.callbacks.Callback):
+    """Logs a line per epoch; a progress bar is of no use in a container's log."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = ", ".join(f"{k} {v:.4f}" for k, v in (logs or {}).items())
+        logging.info("Epoch %d/%d: %s", epoch + 1, self.params["epochs"], values)
 
 
 def build_model(num_labels: int, input_shape) -> CountingModel:

@@ -23,7 +23,7 @@ RESOLUTION_BITS = 32
 
 
 def mix(values: np.ndarray) -> np.ndarray:
-    """Returns the splitmix64 finalizer of `values`: uint64 in, uint64 out, bijective."""
+    """Returns the splitmix64 finalizer of `values`, a bijection of uint64."""
     z = np.asarray(values, dtype=np.uint64)
     for shift, multiplier in zip(SHIFTS, MULTIPLIERS):
         z = (z ^ (z >> np.uint64(shift))) * np.uint64(multiplier)
@@ -93,9 +93,7 @@ def copies(bets: np.ndarray, factors: np.ndarray, spent: np.ndarray) -> np.ndarr
     return (np.floor(bets + spent + factors) - start).astype(np.int64)
 
 
-def sample_seeds(
-    hashes: np.ndarray, epoch: int, copy_index: np.ndarray
-) -> np.ndarray:
+def sample_seeds(hashes: np.ndarray, epoch: int, copy_index: np.ndarray) -> np.ndarray:
     """Returns int64 [n, 2], a seed per emitted sample for stateless random ops.
 
     Args:

@@ -10,7 +10,6 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.version import __version__
 
 
-
 def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     """Returns the plan that turns the distribution of `counts` into the target.
 

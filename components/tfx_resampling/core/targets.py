@@ -70,7 +70,9 @@ def parse(target: Any) -> Target:
         except ValueError:
             raise ValueError(message) from None
         if not is_valid(value):
-            raise ValueError(f"target {name} takes a number {interval}, got {target!r}.")
+            raise ValueError(
+                f"target {name} takes a number {interval}, got {target!r}."
+            )
     return target
 
 

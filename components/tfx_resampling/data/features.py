@@ -1,6 +1,6 @@
 """What the records hold, read off the first ones when a pipeline is built."""
 
-from typing import Dict, Sequence
+from typing import Dict, List, Sequence
 
 import tensorflow as tf
 
@@ -40,6 +40,11 @@ class Features:
                 if kind and len(getattr(feature, kind).value):
                     self._kinds[name] = kind
 
+    @property
+    def names(self) -> List[str]:
+        """Names of the features that have a value in the first records."""
+        return sorted(self._kinds)
+
     def has(self, name: str) -> bool:
         """Says whether one of the first records has a value for feature `name`."""
         return name in self._kinds
@@ -54,7 +59,7 @@ class Features:
         if kind is None:
             raise ValueError(
                 f"{option} {name!r} is not a feature of the first records of "
-                f"{self._file!r}, which have {sorted(self._kinds)}."
+                f"{self._file!r}, which have {self.names}."
             )
         return _DTYPES[kind]
 

@@ -1,12 +1,12 @@
 """Labels of a chunk of serialized records, without touching anything else in them."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence, Union
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data import draws
+from tfx_resampling.data import checks, draws
 
 
 class Labels(NamedTuple):
@@ -47,7 +47,7 @@ class Vocabulary:
         self._names = None if names is None else names[order]
 
     def lookup(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns int64 ids of `values` (string or int64 [n]); unknown: vocabulary size."""
+        """Returns int64 ids of `values` [n], string or int64; unknown ones: `size`."""
         if self._names is None:
             keys = values
         else:
@@ -90,37 +90,40 @@ def _distinct(ids: tf.Tensor, rows: tf.Tensor, num_ids: int):
     return pairs % num_ids, pairs // num_ids
 
 
-def check_known(values: tf.RaggedTensor, ids: tf.Tensor, size: int, where: tf.Tensor):
-    """Returns an op that raises where a value has no id below `size`.
+def check_known(
+    values: tf.RaggedTensor,
+    labels: Labels,
+    vocabulary: Vocabulary,
+    where: Sequence[Union[str, tf.Tensor]],
+) -> tf.Operation:
+    """Returns an op that raises if a label is not in the vocabulary.
 
     Args:
       values: the label feature, string or int64.
-      ids: int64, `Vocabulary.lookup` of `values.flat_values`.
-      size: number of known labels.
-      where: string scalar, names the feature and the file in the message.
+      labels: `labels_of` these values.
+      vocabulary: the labels of the plan.
+      where: how the message starts: the feature and the file.
     """
-    unknown = tf.equal(ids, size)
 
-    def fail():
-        label = tf.boolean_mask(values.flat_values, unknown)[0]
-        if label.dtype != tf.string:
-            label = tf.strings.as_string(label)
-        message = tf.strings.join(
-            [
-                where,
+    def message():
+        flat = values.flat_values
+        unknown = tf.equal(vocabulary.lookup(flat), vocabulary.size)
+        return [
+            *(
+                *where,
                 " has the label '",
-                label,
-                "', which the plan does not know. Make the plan from statistics of "
-                "this data, or set unknown_labels to a factor.",
-            ]
-        )
-        return tf.debugging.Assert(False, [message])
+                tf.boolean_mask(flat, unknown)[0],
+                "', which ",
+            ),
+            "the plan does not know. Make the plan from statistics of this data, or ",
+            "set unknown_labels to a factor.",
+        ]
 
-    return tf.cond(tf.reduce_any(unknown), fail, tf.no_op)
+    return checks.require(tf.reduce_all(labels.ids < vocabulary.size), message)
 
 
 def multi_hot(labels: Labels, size: int) -> tf.Tensor:
-    """Returns float32 [n, size]: 1 where a record has a label, unknown ones left out."""
+    """Returns float32 [n, size]: 1 where a record has a label; no unknown ones."""
     flat = labels.rows * (size + 1) + labels.ids
     hot = tf.math.unsorted_segment_max(
         tf.ones_like(flat, tf.float32), flat, labels.num_rows * (size + 1)

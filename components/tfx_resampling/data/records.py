@@ -4,6 +4,7 @@ from typing import List, Sequence, Tuple, Union
 
 import tensorflow as tf
 
+from tfx_resampling.data import checks
 from tfx_resampling.data.options import InputOptions
 
 FilePattern = Union[str, Sequence[str]]
@@ -124,39 +125,26 @@ def _file_chunks(name, compression, chunk_size: int) -> tf.data.Dataset:
 
     def check(expected, numbered_chunk):
         number, chunk = numbered_chunk
-        with tf.control_dependencies(
-            [
-                tf.cond(
-                    tf.equal(number, expected),
-                    tf.no_op,
-                    lambda: _raise_corrupt(name, compression),
-                )
-            ]
-        ):
+        complete = checks.require(
+            tf.equal(number, expected), lambda: _where_it_breaks(name, compression)
+        )
+        with tf.control_dependencies([complete]):
             return number + 1, (name, tf.identity(chunk))
 
     return opened.concatenate(numbered).scan(tf.constant(0, tf.int64), check)
 
 
-def _raise_corrupt(name, compression):
-    """Reads the file again to say where it breaks, and raises."""
+def _where_it_breaks(name, compression):
+    """Reads a corrupt file again and returns the parts of a message that says where."""
 
     def count(state, record):
         length = tf.cast(tf.strings.length(record), tf.int64)
         return state[0] + 1, state[1] + _FRAMING + length
 
-    records = tf.data.TFRecordDataset(name, compression).ignore_errors()
+    readable = tf.data.TFRecordDataset(name, compression).ignore_errors()
     zero = tf.constant(0, tf.int64)
-    read, offset = records.reduce((zero, zero), count)
-    message = tf.strings.join(
-        [
-            "corrupt or truncated TFRecord file ",
-            name,
-            ": record ",
-            tf.strings.as_string(read),
-            " at byte ",
-            tf.strings.as_string(offset),
-            " (uncompressed) cannot be read. Write the file again.",
-        ]
-    )
-    return tf.debugging.Assert(False, [message])
+    number, offset = readable.reduce((zero, zero), count)
+    return [
+        *("corrupt or truncated TFRecord file ", name, ": record ", number),
+        *(" at byte ", offset, " (uncompressed) cannot be read. Write the file again."),
+    ]

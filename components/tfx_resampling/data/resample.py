@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from tfx_resampling.core import draws as core_draws
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data import draws
+from tfx_resampling.data import checks, draws, records
 from tfx_resampling.data import labels as labels_lib
-from tfx_resampling.data import records
 from tfx_resampling.data.options import InputOptions
 
 # Survivors that are replicated in one step; large enough to make the step's overhead
@@ -61,14 +60,11 @@ class DecisionRule:
         values = parsed[self._plan.label_key]
         labels = labels_lib.labels_of(values, self._vocabulary)
         factors = self._record_factors(labels)
-        checks = []
+        known = tf.no_op()
         if self._unknown_is_error:
-            where = tf.strings.join(
-                ["label feature ", repr(self._plan.label_key), " in ", name]
-            )
-            size = self._vocabulary.size
-            checks.append(labels_lib.check_known(values, labels.ids, size, where))
-        with tf.control_dependencies(checks):
+            where = [f"label feature {self._plan.label_key} of ", name]
+            known = labels_lib.check_known(values, labels, self._vocabulary, where)
+        with tf.control_dependencies([known]):
             hashes = draws.seeded_hash(self._plan.seed, self._keys(serialized, name))
         spent = factors * tf.cast(epoch, tf.float64)
         return hashes, draws.copies(draws.bets(hashes), factors, spent)
@@ -104,16 +100,14 @@ class DecisionRule:
             tf.equal(tf.size(rows), tf.size(serialized)),
             tf.reduce_all(tf.equal(rows, tf.range(tf.size(rows, tf.int64)))),
         )
-        message = tf.strings.join(
-            ["key_feature ", repr(feature), " must have one value in every record of ", name]
+        check = checks.require(
+            one_each,
+            lambda: [
+                f"key_feature {feature} must have one value in every record of ",
+                *(name, "."),
+            ],
         )
-        with tf.control_dependencies(
-            [
-                tf.cond(
-                    one_each, tf.no_op, lambda: tf.debugging.Assert(False, [message])
-                )
-            ]
-        ):
+        with tf.control_dependencies([check]):
             values = tf.identity(parsed.values)
         if values.dtype == tf.int64:
             return tf.bitcast(values, tf.uint64)

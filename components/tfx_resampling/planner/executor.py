@@ -1,6 +1,7 @@
 """Executor of `ResamplePlanner`."""
 
 import json
+import os
 from typing import Any, Dict, List
 
 from absl import logging
@@ -10,10 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-import os
-
 from tfx_resampling import artifacts, report
-from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.planning import make_plan
 from tfx_resampling.planner import spec, statistics

@@ -118,8 +118,9 @@ def _label_feature(
         features[feature.name or ".".join(feature.path.step)] = feature
     if label_key not in features:
         raise ValueError(
-            f"label feature {label_key!r} is not in the statistics {path!r}, which have "
-            f"{sorted(features)}. Check label_key, and StatisticsGen's feature_allowlist."
+            f"label feature {label_key!r} is not in the statistics {path!r}, which "
+            f"have {sorted(features)}. Check label_key, and the feature_allowlist of "
+            "StatisticsGen."
         )
     feature = features[label_key]
     if feature.WhichOneof("stats") == "string_stats":

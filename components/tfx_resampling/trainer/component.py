@@ -70,9 +70,7 @@ class Trainer(component.Trainer):
         eval_args: Union[
             None, trainer_pb2.EvalArgs, data_types.RuntimeParameter
         ] = None,
-        custom_config: Union[
-            None, Dict[str, Any], data_types.RuntimeParameter
-        ] = None,
+        custom_config: Union[None, Dict[str, Any], data_types.RuntimeParameter] = None,
         custom_executor_spec: Optional[executor_spec.ExecutorSpec] = None,
         **inputs: Optional[types.BaseChannel],
     ):

@@ -3,8 +3,7 @@
 from typing import Any, Dict, List
 
 from tfx import types
-from tfx.components.trainer import executor
-from tfx.components.trainer import fn_args_utils
+from tfx.components.trainer import executor, fn_args_utils
 from tfx.types import artifact_utils
 
 from tfx_resampling.artifacts import PLAN_URI_KEY

@@ -1,0 +1,54 @@
+# Everything starts from a fresh clone: each target makes .venv if it is not there.
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-fast lint format bench clean
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+# With bytecode written once, importing TFX takes 6 s in place of 17 s.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONNOUSERSITE := 1
+export TF_CPP_MIN_LOG_LEVEL := 2
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  Options of make run: DATA=dir LABEL=feature IMAGE=feature TARGET=sqrt RUNS=dir ARGS="..."'
+
+install: $(INSTALLED) ## Make .venv with Python 3.10 and the pinned dependencies
+
+# uv installs in half a minute what pip needs minutes for; pip only fetches uv. TFX
+# itself needs pip in the environment, to install a Trainer's module_file.
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v python3.10 >/dev/null && python3.10 -c '' || { \
+	  echo 'error: python3.10 not found; the pinned TFX 1.16 needs CPython 3.10.' >&2; exit 1; }
+	test -x $(PYTHON) || python3.10 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(PYTHON) -m uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --editable '.[kfp,dev]'
+	@touch $@
+
+run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed model
+	@$(PYTHON) -m pipelines.run_local \
+	  $(if $(DATA),--data '$(DATA)') $(if $(LABEL),--label-key '$(LABEL)') \
+	  $(if $(IMAGE),--image-key '$(IMAGE)') $(if $(TARGET),--target '$(TARGET)') \
+	  $(if $(RUNS),--runs '$(RUNS)') $(ARGS)
+
+test: $(INSTALLED) ## The whole test suite
+	$(PYTHON) -m pytest
+
+test-fast: $(INSTALLED) ## The tests that run no pipeline
+	$(PYTHON) -m pytest -m 'not pipeline'
+
+lint: $(INSTALLED) ## Check style and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: $(INSTALLED) ## Format the code
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench: $(INSTALLED) ## Speed of the input pipeline beside its peers
+	$(PYTHON) -m tests.benchmarks.bench_input
+
+clean: ## Remove .venv and runs
+	rm -rf $(VENV) runs
