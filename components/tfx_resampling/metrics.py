@@ -4,7 +4,7 @@ TFMA's own metrics per class need the class ids in the EvalConfig, which is writ
 before the data is seen. This one finds the number of labels in the predictions.
 """
 
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Tuple
 
 import apache_beam as beam
 import numpy as np
@@ -15,15 +15,20 @@ from tensorflow_model_analysis.utils import model_util
 NAME = "average_precision"
 POSITIVES = "positives"
 
-# Scores are binned by their logit: a sigmoid of float32 is exactly 1 above 16.7, and
-# equal bins of probability would merge nearly all scores of a confident model.
+# Scores are kept as they are up to this many values (examples times labels; 4 bytes
+# each). Beyond, they are rounded, so that memory does not grow with the data.
+_MAX_EXACT = 1 << 22
+# Rounded to equal steps of their logit: a sigmoid of float32 is exactly 1 above 16.7,
+# and equal steps of probability would merge nearly all scores of a confident model.
 _LOGIT_RANGE = 16.7
 _BINS = 8192
-# Caps memory for many labels at 2 * 4 bytes per cell, 32 MB; at least _MIN_BINS.
+# Fewer bins where labels are many, so that a histogram stays below 32 MB.
 _MAX_CELLS = 1 << 22
 _MIN_BINS = 1024
-# Examples that are binned in one step.
-_FLUSH = 512
+# Examples that are joined into one batch.
+_JOIN = 512
+
+_Batch = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class AveragePrecision(metric_types.Metric):
@@ -32,7 +37,8 @@ class AveragePrecision(metric_types.Metric):
     Results: `average_precision` (the mean over labels that have positives; thresholds
     apply to it), and with class_id = index of the label `average_precision` (NaN
     without positives) and `positives` (weighted number of examples with the label).
-    Precision is summed over 8,192 bins of the logit, linear within a bin.
+    Exact up to 4 million values (examples times labels); beyond, scores are rounded to
+    8,192 steps of their logit, which keeps memory flat.
 
     Needs labels and predictions of one value per label, labels 0 or 1:
 
@@ -76,33 +82,79 @@ def _computations(
 
 
 class _Accumulator:
-    """A histogram, float32 [2 (negative, positive), labels, bins], and what waits."""
+    """Scores as they came, until they are too many, and from then on a histogram."""
 
     def __init__(self):
+        # (labels [n, labels], scores [n, labels], weights [n]); of single examples in
+        # `pending`, which are joined _JOIN at a time.
+        self.pending: List[_Batch] = []
+        self.batches: List[_Batch] = []
+        self.num_values = 0
+        # float32 [2 (negative, positive), labels, bins]
         self.histogram: Optional[np.ndarray] = None
-        self.labels: List[np.ndarray] = []
-        self.scores: List[np.ndarray] = []
-        self.weights: List[float] = []
 
-    def flush(self) -> None:
-        if not self.labels:
-            return
-        labels = np.stack(self.labels)
-        scores = np.stack(self.scores).astype(np.float64)
-        weights = np.array(self.weights)
-        self.labels, self.scores, self.weights = [], [], []
-        num_labels = labels.shape[1]
-        bins = min(_BINS, max(_MIN_BINS, _MAX_CELLS // num_labels))
-        with np.errstate(divide="ignore"):
-            logits = np.log(scores) - np.log1p(-scores)
-        position = (np.clip(logits / _LOGIT_RANGE, -1, 1) + 1) / 2 * bins
-        position = np.minimum(position.astype(np.int64), bins - 1)
-        cells = ((labels > 0.5) * num_labels + np.arange(num_labels)) * bins + position
-        if self.histogram is None:
-            self.histogram = np.zeros((2, num_labels, bins), np.float32)
-        np.add.at(
-            self.histogram.reshape(-1), cells.ravel(), np.repeat(weights, num_labels)
-        )
+    def add(self, labels: np.ndarray, scores: np.ndarray, weight: float) -> None:
+        self.pending.append((labels[None], scores[None], np.array([weight])))
+        if len(self.pending) >= _JOIN:
+            self.join()
+
+    def join(self) -> None:
+        if self.pending:
+            batch = tuple(map(np.concatenate, zip(*self.pending)))
+            self.pending = []
+            self._extend(batch)
+
+    def merge(self, other: "_Accumulator") -> None:
+        other.join()
+        if other.histogram is not None:
+            if self.histogram is None:
+                self.histogram = np.zeros_like(other.histogram)
+            self.histogram += other.histogram
+        for batch in other.batches:
+            self._extend(batch)
+
+    def precisions(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Returns (average precision [labels], weight of positives [labels])."""
+        self.join()
+        if self.histogram is not None:
+            self._round()
+            negative, positive = self.histogram.astype(np.float64)
+            return average_precision(positive, negative), positive.sum(axis=1)
+        labels, scores, weights = map(np.concatenate, zip(*self.batches))
+        result = []
+        for label, score in zip(labels.T, scores.T):
+            _, level = np.unique(score, return_inverse=True)
+            positive = np.bincount(level, weights * (label > 0.5))[None]
+            negative = np.bincount(level, weights * (label <= 0.5))[None]
+            result.append((average_precision(positive, negative)[0], positive.sum()))
+        precisions, totals = zip(*result)
+        return np.array(precisions), np.array(totals)
+
+    def _extend(self, batch: _Batch) -> None:
+        self.batches.append(batch)
+        self.num_values += batch[0].size
+        if self.num_values > _MAX_EXACT:
+            self._round()
+
+    def _round(self) -> None:
+        """Moves the batches into the histogram."""
+        for labels, scores, weights in self.batches:
+            num_labels = labels.shape[1]
+            bins = min(_BINS, max(_MIN_BINS, _MAX_CELLS // num_labels))
+            scores = scores.astype(np.float64)
+            with np.errstate(divide="ignore"):
+                logits = np.log(scores) - np.log1p(-scores)
+            position = (np.clip(logits / _LOGIT_RANGE, -1, 1) + 1) / 2 * bins
+            position = np.minimum(position.astype(np.int64), bins - 1)
+            rows = (labels > 0.5) * num_labels + np.arange(num_labels)
+            if self.histogram is None:
+                self.histogram = np.zeros((2, num_labels, bins), np.float32)
+            np.add.at(
+                self.histogram.reshape(-1),
+                (rows * bins + position).ravel(),
+                np.repeat(weights, num_labels),
+            )
+        self.batches, self.num_values = [], 0
 
 
 class _Combiner(beam.CombineFn):
@@ -129,11 +181,7 @@ class _Combiner(beam.CombineFn):
         weight = 1.0
         if self._key.example_weighted:
             weight = float(self._values(element, constants.EXAMPLE_WEIGHTS_KEY)[0])
-        accumulator.labels.append(labels)
-        accumulator.scores.append(scores)
-        accumulator.weights.append(weight)
-        if len(accumulator.labels) >= _FLUSH:
-            accumulator.flush()
+        accumulator.add(labels, scores, weight)
         return accumulator
 
     def _values(self, element, name: str) -> np.ndarray:
@@ -150,27 +198,20 @@ class _Combiner(beam.CombineFn):
     def merge_accumulators(self, accumulators: Iterable[_Accumulator]) -> _Accumulator:
         merged = _Accumulator()
         for accumulator in accumulators:
-            accumulator.flush()
-            if accumulator.histogram is None:
-                continue
-            if merged.histogram is None:
-                merged.histogram = np.zeros_like(accumulator.histogram)
-            merged.histogram += accumulator.histogram
+            merged.merge(accumulator)
         return merged
 
     def compact(self, accumulator: _Accumulator) -> _Accumulator:
-        accumulator.flush()
+        accumulator.join()
         return accumulator
 
     def extract_output(
         self, accumulator: _Accumulator
     ) -> Dict[metric_types.MetricKey, float]:
-        accumulator.flush()
-        if accumulator.histogram is None:
+        accumulator.join()
+        if not accumulator.batches and accumulator.histogram is None:
             return {self._key: float("nan")}
-        negative, positive = accumulator.histogram.astype(np.float64)
-        precisions = average_precision(positive, negative)
-        totals = positive.sum(axis=1)
+        precisions, totals = accumulator.precisions()
         present = totals > 0
         mean = float(precisions[present].mean()) if present.any() else float("nan")
         output = {self._key: mean}
@@ -190,20 +231,18 @@ class _Combiner(beam.CombineFn):
 
 
 def average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Returns float64 [labels]: sum over recall steps of the precision there.
+    """Returns float64 [labels]: the precision at each score, weighted by its positives.
+
+    AP = sum over distinct scores of (gain in recall) * (precision at that score), as
+    scikit-learn's `average_precision_score`; NaN for labels without positives.
 
     Args:
-      positive: float64 [labels, bins], weight of positives per score bin, low to high.
-      negative: float64 [labels, bins], weight of negatives.
-
-    Returns:
-      NaN for labels without positives. Within a bin, positives and negatives are taken
-      to be evenly mixed: its positives see on average half of the bin before them.
+      positive: float64 [labels, scores], weight of positives per score, low to high.
+      negative: float64 [labels, scores], weight of negatives.
     """
     positive, negative = positive[:, ::-1], negative[:, ::-1]
     hits, misses = np.cumsum(positive, axis=1), np.cumsum(negative, axis=1)
-    hits_there = hits - positive + (positive + 1) / 2
-    misses_there = misses - negative / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = hits_there / (hits_there + misses_there)
-        return (precision * positive).sum(axis=1) / hits[:, -1]
+        precision = hits / (hits + misses)
+        gains = np.where(positive > 0, precision * positive, 0.0)
+        return gains.sum(axis=1) / hits[:, -1]

@@ -1,0 +1,36 @@
+"""The table of a plan as text and HTML."""
+
+import re
+
+import tfx_resampling as tr
+from tfx_resampling import report
+from tfx_resampling.core.counts import LabelCounts
+
+PLAN = tr.make_plan(
+    LabelCounts("y", ("<script>alert(1)</script>", "dog\n"), (1, 3), 5, 1),
+    tr.PlannerConfig("y"),
+)
+
+
+def test_text_table_is_sorted_by_frequency():
+    lines = report.as_text(PLAN, realised=[2, 6]).splitlines()
+    assert lines[0].split() == [
+        *("label", "natural", "share", "target", "factor", "predicted", "realised")
+    ]
+    dog = ["dog\\n", "3", "75.00%", "50.00%", "0.6667", "50.00%", "75.00%"]
+    assert lines[1].split() == dog
+    assert lines[2].split()[1:] == ["1", "25.00%", "50.00%", "2", "50.00%", "25.00%"]
+    assert "Records: 5, of them 1 unlabeled (factor 1)." in lines
+    assert "Emitted per epoch: 5 records (exact expectation)." in lines
+
+
+def test_html_is_one_file_with_everything_escaped():
+    page = report.as_html(PLAN)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=", page)
+    assert "<td>66" not in page and "<td>0.6667</td>" in page
+
+
+def test_nothing_realised_is_not_an_error():
+    assert "0.00%" in report.as_text(PLAN, realised=[0, 0])
