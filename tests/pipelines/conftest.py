@@ -1,0 +1,110 @@
+"""One small pipeline run, shared by the tests of this folder."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from typing import Dict, Tuple
+
+import pytest
+
+BATCH_SIZE = 32
+NUM_TRAIN, NUM_EVAL = 1500, 400
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished `python -m pipelines.run_local`."""
+
+    runs: str
+    output: str
+    executions: Dict[str, str]
+    results: object
+
+    @property
+    def connection(self):
+        return _connection(self.runs)
+
+
+def run_local(*args: str) -> Tuple[int, str, str]:
+    """Runs the command line; returns (exit code, standard output, standard error)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.run_local", *args],
+        capture_output=True,
+        text=True,
+        cwd=os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def successful_run(runs: str, *args: str) -> Run:
+    """Runs the pipeline and reads what it made."""
+    from pipelines import results
+
+    code, output, errors = run_local("--runs", runs, *args)
+    assert code == 0, output + errors
+    connection = _connection(runs)
+    return Run(
+        runs=runs,
+        output=output,
+        executions=results.executions(connection, "tfx-resampling"),
+        results=results.read(connection, "tfx-resampling"),
+    )
+
+
+def _connection(runs: str):
+    from tfx import v1 as tfx
+
+    return tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        os.path.join(runs, "metadata.sqlite")
+    )
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory) -> str:
+    """A small build of the demo data."""
+    from pipelines import demo_data
+
+    directory = str(tmp_path_factory.mktemp("demo"))
+    demo_data.build(directory, num_train=NUM_TRAIN, num_eval=NUM_EVAL)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def one_epoch(demo_data):
+    """What one epoch of the plan emits, computed without any TFX.
+
+    Returns the plan, the counts per label, and the number of batches.
+    """
+    import numpy as np
+    import tfx_resampling as tr
+
+    pattern = os.path.join(demo_data, "train", "*")
+    counts = tr.count_labels(pattern, "labels")
+    # What statistics know: not which labels occur together.
+    counts = dataclasses.replace(counts, label_sets=None)
+    plan = tr.make_plan(counts, tr.PlannerConfig("labels", target="sqrt", seed=3))
+    batches = tr.input_fn(
+        pattern,
+        plan,
+        batch_size=BATCH_SIZE,
+        image=None,
+        options=tr.InputOptions(epochs=1),
+    )
+    ys = [y for _, y in batches.as_numpy_iterator()]
+    return plan, np.concatenate(ys).sum(axis=0).astype(np.int64), len(ys)
+
+
+@pytest.fixture(scope="session")
+def arguments(demo_data, one_epoch):
+    """The command line of the shared run: it trains for exactly one epoch."""
+    return [
+        *("--data", demo_data, "--seed", "3", "--target", "sqrt"),
+        *("--batch-size", str(BATCH_SIZE), "--train-steps", str(one_epoch[2])),
+    ]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, arguments) -> Run:
+    """The first run, in which everything is executed."""
+    return successful_run(str(tmp_path_factory.mktemp("runs")), *arguments)

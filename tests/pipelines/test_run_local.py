@@ -1,0 +1,224 @@
+"""The whole pipeline on this machine, from TFRecords to a pushed model."""
+
+import glob
+import os
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from ml_metadata.metadata_store import metadata_store
+from sklearn.metrics import average_precision_score
+from tfx_resampling import artifacts
+
+from tests.pipelines.conftest import NUM_EVAL, NUM_TRAIN, run_local, successful_run
+
+pytestmark = pytest.mark.pipeline
+
+COMPONENTS = [
+    *("ImportExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"),
+    *("ResamplePlanner", "Trainer", "Evaluator", "Pusher"),
+]
+
+
+def test_every_component_ran(run):
+    assert run.executions == dict.fromkeys(COMPONENTS, "COMPLETE")
+    for name in COMPONENTS:
+        assert re.search(rf"^{name} +[0-9.]+ s$", run.output, re.M), run.output
+
+
+def test_the_plan_is_the_one_made_without_tfx(run, one_epoch):
+    plan, expected = run.results.plan, one_epoch[0]
+    assert plan.labels == expected.labels
+    assert plan.counts == expected.counts
+    assert plan.factors == pytest.approx(expected.factors)
+    assert (plan.num_records, plan.num_unlabeled) == (
+        NUM_TRAIN,
+        expected.num_unlabeled,
+    )
+    assert plan.predicted == pytest.approx(expected.predicted)
+
+
+def test_training_saw_exactly_what_the_plan_emits(run, one_epoch):
+    assert run.results.realised.tolist() == one_epoch[1].tolist()
+
+
+def test_output_ends_with_table_and_paths(run):
+    table = run.output[run.output.index("label ") :]
+    lines = table.splitlines()
+    assert re.split(r"\s{2,}", lines[0]) == [
+        *("label", "natural", "share", "target", "factor", "predicted", "realised"),
+        "average precision",
+    ]
+    assert len(lines[1].split()) == 8
+    paths = dict(re.findall(r"^(plan|report|model): +(\S+)", table, re.M))
+    assert set(paths) == {"plan", "report", "model"}
+    assert artifacts.read_plan(paths["plan"]) == run.results.plan
+    assert os.path.getsize(paths["report"]) > 0
+    assert os.path.exists(os.path.join(paths["model"], "saved_model.pb"))
+    assert paths["model"].startswith(os.path.join(run.runs, "pushed"))
+
+
+def eval_truth(demo_data, labels):
+    """Returns (serialized examples, multi-hot labels) of the eval split."""
+    files = sorted(glob.glob(os.path.join(demo_data, "eval", "*")))
+    examples = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
+    hot = np.zeros((len(examples), len(labels)))
+    for row, serialized in zip(hot, examples):
+        features = tf.train.Example.FromString(serialized).features.feature
+        for value in features["labels"].bytes_list.value:
+            row[labels.index(value.decode())] = 1
+    return examples, hot
+
+
+def test_pushed_model_serves_jpegs_and_was_evaluated_on_the_natural_split(
+    run, demo_data
+):
+    examples, hot = eval_truth(demo_data, run.results.plan.labels)
+    model = tf.saved_model.load(run.results.model_path)
+    serve = model.signatures["serving_default"]
+    probabilities = serve(examples=tf.constant(examples))["probabilities"].numpy()
+    assert probabilities.shape == (NUM_EVAL, 10)
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    # TFMA saw the same examples, each once: the eval split is not resampled.
+    for i, precision in enumerate(run.results.average_precision):
+        if hot[:, i].any():
+            expected = average_precision_score(hot[:, i], probabilities[:, i])
+            assert precision == pytest.approx(expected, abs=1e-4)
+        else:
+            assert np.isnan(precision)
+
+
+def artifact_uri(run, name) -> str:
+    store = metadata_store.MetadataStore(run.connection)
+    return sorted(store.get_artifacts_by_type(name), key=lambda a: a.id)[0].uri
+
+
+def test_evaluation_counted_each_eval_example_once(run):
+    (result,) = tfma.load_metrics(artifact_uri(run, "ModelEvaluation"))
+    counts = {
+        item.key.name: item.value.double_value.value
+        for item in result.metric_keys_and_values
+    }
+    assert counts["example_count"] == NUM_EVAL
+
+
+def test_statistics_leave_the_image_bytes_alone(run):
+    uri = artifact_uri(run, "ExampleStatistics")
+    import tensorflow_data_validation as tfdv
+
+    stats = tfdv.load_stats_binary(os.path.join(uri, "Split-train", "FeatureStats.pb"))
+    assert [f.path.step[0] for f in stats.datasets[0].features] == ["labels"]
+
+
+def test_logs_and_checkpoints(run):
+    uri = artifact_uri(run, "ModelRun")
+    assert glob.glob(os.path.join(uri, "train", "events.out.tfevents.*"))
+    assert glob.glob(os.path.join(uri, "validation", "events.out.tfevents.*"))
+    assert glob.glob(os.path.join(uri, "checkpoints", "epoch-*.weights.h5"))
+
+
+def test_lineage_from_plan_to_model(run):
+    store = metadata_store.MetadataStore(run.connection)
+    (plan,) = store.get_artifacts_by_type("tfx_resampling.ResamplePlan")
+    (trainer,) = store.get_executions_by_type(
+        "tfx_resampling.trainer.component.Trainer"
+    )
+    events = store.get_events_by_artifact_ids([plan.id])
+    kinds = {event.execution_id: event.type for event in events}
+    assert kinds[trainer.id] == 3  # INPUT
+    (model,) = store.get_artifacts_by_type("Model")
+    (made,) = store.get_events_by_artifact_ids([model.id])[:1]
+    assert made.execution_id == trainer.id
+
+
+@pytest.fixture(scope="module")
+def second_run(run, arguments):
+    return successful_run(run.runs, *arguments)
+
+
+def test_a_second_run_executes_nothing(run, second_run):
+    assert second_run.executions == dict.fromkeys(COMPONENTS, "CACHED")
+    assert second_run.results.plan == run.results.plan
+    for name in COMPONENTS:
+        assert re.search(rf"^{name} +cached$", second_run.output, re.M)
+
+
+def test_a_changed_target_executes_the_planner_and_what_hangs_on_it(
+    second_run, arguments
+):
+    changed = successful_run(
+        second_run.runs,
+        *arguments,
+        *("--target", "uniform", "--min-average-precision", "0.9999"),
+        *("--train-steps", "2"),
+    )
+    ran = ["ResamplePlanner", "Trainer", "Evaluator", "Pusher"]
+    assert changed.executions == {
+        name: "COMPLETE" if name in ran else "CACHED" for name in COMPONENTS
+    }
+    assert changed.results.plan.target == pytest.approx([0.1] * 10)
+    # Two batches do not make a model of 0.9999.
+    assert not changed.results.blessed
+    assert "NOT BLESSED, not pushed" in changed.output
+
+
+def test_own_records_with_integer_labels_gzip_and_no_splits(tmp_path, demo_data):
+    """Other feature names, integers for labels, one gzip file that has no splits."""
+    files = sorted(glob.glob(os.path.join(demo_data, "train", "*")))
+    (tmp_path / "data").mkdir()
+    truth = np.zeros(10, np.int64)
+    names = [
+        *("zero", "one", "two", "three", "four"),
+        *("five", "six", "seven", "eight", "nine"),
+    ]
+    path = str(tmp_path / "data" / "scenes.tfrecord.gz")
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for serialized in tf.data.TFRecordDataset(files).take(600).as_numpy_iterator():
+            features = tf.train.Example.FromString(serialized).features.feature
+            example = tf.train.Example()
+            own = example.features.feature
+            own["jpeg"].CopyFrom(features["image/encoded"])
+            for value in features["labels"].bytes_list.value:
+                digit = names.index(value.decode())
+                own["classes"].int64_list.value.append(digit)
+                truth[digit] += 1
+            writer.write(example.SerializeToString())
+    result = successful_run(
+        str(tmp_path / "runs"),
+        *("--data", str(tmp_path / "data"), "--label-key", "classes"),
+        *("--image-key", "jpeg", "--train-steps", "3", "--image-size", "24", "24"),
+    )
+    plan = result.results.plan
+    assert plan.label_dtype == "int64"
+    assert plan.labels == tuple(str(n) for n in np.flatnonzero(truth))
+    # Four fifths of the records, by hash, are the training split.
+    assert 420 <= plan.num_records <= 540
+    assert (np.array(plan.counts) <= truth[truth > 0]).all()
+    assert result.results.samples == 3 * 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "unform"], "target must be .* got 'unform'"),
+        (
+            ["--label-key", "lables"],
+            "'lables' has no labels.*There are .*'labels'",
+        ),
+        (["--image-key", "png"], r"image feature 'png' is not a feature"),
+        (["--data", "nowhere"], "DATA must be a directory .* got '.*nowhere'"),
+    ],
+)
+def test_wrong_input_is_one_error_before_anything_runs(
+    tmp_path, demo_data, arguments, message
+):
+    code, output, errors = run_local(
+        *("--runs", str(tmp_path), "--data", demo_data), *arguments
+    )
+    assert code == 2
+    assert re.search(f"^error: .*{message}", errors), errors
+    assert "Traceback" not in errors
+    assert os.listdir(tmp_path) == ["logs"]
+    assert output == ""
