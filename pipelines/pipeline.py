@@ -30,6 +30,8 @@ class PipelineOptions:
       file_pattern: pattern of the files where `splits` is None.
       label_dtype: "bytes" or "int64", type of the label feature.
       planner: options of the plan.
+      count_label_sets: whether the planner counts which labels occur together, in a
+        pass over the examples; otherwise it knows what statistics know.
       push_to: directory to which a blessed model is pushed.
       image_key: feature with the encoded image.
       image_size: (height, width) of the model's input.
@@ -39,7 +41,7 @@ class PipelineOptions:
       min_average_precision: the mean over labels that blesses a model.
       module_file: the Trainer module.
       enable_cache: whether executions with the same inputs are used again.
-      beam_pipeline_args: for StatisticsGen, Evaluator and ExampleGen.
+      beam_pipeline_args: for every component that runs on Beam.
     """
 
     name: str
@@ -50,6 +52,7 @@ class PipelineOptions:
     splits: Optional[Mapping[str, str]] = None
     file_pattern: str = "*"
     label_dtype: str = "bytes"
+    count_label_sets: bool = True
     image_key: str = "image/encoded"
     image_size: Tuple[int, int] = (32, 32)
     batch_size: int = 64
@@ -99,6 +102,7 @@ def _components(options: PipelineOptions) -> List[object]:
     )
     planner = tr.ResamplePlanner(
         statistics=statistics_gen.outputs["statistics"],
+        examples=example_gen.outputs["examples"] if options.count_label_sets else None,
         schema=schema_gen.outputs["schema"],
         config=options.planner,
     )

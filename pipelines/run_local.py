@@ -54,6 +54,18 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--unlabeled", default=defaults.unlabeled, help="keep, drop or a factor"
     )
     plan.add_argument("--split", default=defaults.split, help="split to resample")
+    plan.add_argument(
+        "--on-unreachable",
+        choices=config.ON_UNREACHABLE,
+        default=defaults.on_unreachable,
+        help="what a target is that the data or the bounds do not allow",
+    )
+    plan.add_argument("--tolerance", type=float, default=defaults.tolerance)
+    plan.add_argument(
+        "--statistics-only",
+        action="store_true",
+        help="plan from marginal counts, without a pass over the examples",
+    )
     plan.add_argument("--seed", type=int, default=defaults.seed)
     training = parser.add_argument_group("training")
     training.add_argument("--train-steps", type=int, default=1500, help="batches")
@@ -125,6 +137,8 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         unlabeled=args.unlabeled,
         split=args.split,
         seed=args.seed,
+        on_unreachable=args.on_unreachable,
+        tolerance=args.tolerance,
     )
     data = os.path.abspath(args.data) if args.data else os.path.join(runs, "demo")
     if not args.data:
@@ -137,6 +151,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         splits=layout.splits,
         file_pattern=layout.file_pattern,
         label_dtype=layout.label_dtype,
+        count_label_sets=not args.statistics_only,
         planner=planner,
         push_to=os.path.join(runs, "pushed", args.name),
         image_key=args.image_key,

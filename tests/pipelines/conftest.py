@@ -80,10 +80,8 @@ def one_epoch(demo_data):
     import tfx_resampling as tr
 
     pattern = os.path.join(demo_data, "train", "*")
-    counts = tr.count_labels(pattern, "labels")
-    # What statistics know: not which labels occur together.
-    counts = dataclasses.replace(counts, label_sets=None)
-    plan = tr.make_plan(counts, tr.PlannerConfig("labels", target="sqrt", seed=3))
+    config = tr.PlannerConfig("labels", target="sqrt", seed=3)
+    plan = tr.make_plan(tr.count_labels(pattern, "labels"), config)
     batches = tr.input_fn(
         pattern,
         plan,

@@ -8,6 +8,7 @@ from typing import Any, Mapping, Optional, Union
 COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
 UNLABELED = ("keep", "drop")
+ON_UNREACHABLE = ("warn", "error")
 
 # Above this a float64 cannot hold `core.draws`' sums exactly for even two epochs, and
 # no training set gains from a million copies of one record.
@@ -38,6 +39,11 @@ class PlannerConfig:
         factor.
       split: the split whose statistics are the natural distribution.
       seed: seed of the decision rule, part of the plan.
+      on_unreachable: what a target that the bounds or the data do not allow is: "warn"
+        (the plan holds the closest distribution, and why) or "error". Only where it is
+        known, which takes single labels or known label sets.
+      tolerance: total-variation distance, 0 to 1, of the expected to the target shares
+        up to which the target counts as reached.
 
     Raises:
       ValueError: an option is not valid; the message names it.
@@ -52,6 +58,8 @@ class PlannerConfig:
     unlabeled: Union[str, float] = "keep"
     split: str = "train"
     seed: int = 0
+    on_unreachable: str = "warn"
+    tolerance: float = 0.01
 
     def __post_init__(self):
         from tfx_resampling.core import targets
@@ -76,6 +84,16 @@ class PlannerConfig:
         if not is_integer or not 0 <= self.seed < 2**63:
             raise ValueError(
                 f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}."
+            )
+        if self.on_unreachable not in ON_UNREACHABLE:
+            raise ValueError(
+                f"on_unreachable must be one of {list(ON_UNREACHABLE)}, got "
+                f"{self.on_unreachable!r}."
+            )
+        _set(self, "tolerance", _parse_factor("tolerance", self.tolerance))
+        if self.tolerance > 1:
+            raise ValueError(
+                f"tolerance must be a distance from 0 to 1, got {self.tolerance!r}."
             )
         if targets.fixes_size(self.target) and self.size is not None:
             raise ValueError(

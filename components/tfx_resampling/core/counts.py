@@ -101,6 +101,27 @@ class LabelCounts:
                 f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
             )
 
+    def with_labels(self, labels: Sequence[str]) -> "LabelCounts":
+        """Returns these counts with further labels, which have count 0."""
+        count_of = dict(zip(self.labels, self.counts))
+        added = set(labels) - set(count_of)
+        if not added:
+            return self
+        ordered = sorted({*self.labels, *added}, key=label_order(self.label_dtype))
+        label_sets = self.label_sets
+        if label_sets is not None:
+            index = {label: i for i, label in enumerate(ordered)}
+            moved = np.array([index[label] for label in self.labels])
+            label_sets = dataclasses.replace(
+                label_sets, indices=moved[label_sets.indices]
+            )
+        return dataclasses.replace(
+            self,
+            labels=tuple(ordered),
+            counts=tuple(count_of.get(label, 0) for label in ordered),
+            label_sets=label_sets,
+        )
+
     @property
     def num_labeled(self) -> int:
         """Number of records with at least one label."""

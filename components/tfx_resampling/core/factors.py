@@ -3,6 +3,7 @@
 from typing import Tuple, Union
 
 import numpy as np
+import scipy.optimize
 
 from tfx_resampling.core import draws
 from tfx_resampling.core.counts import LabelSets
@@ -21,9 +22,8 @@ def label_factors(
 ) -> np.ndarray:
     """Returns T = s * B / A before clipping, float64 [labels].
 
-    A = counts / sum(counts). s is 1 for "preserve"; such that max T = 1 for
-    "undersample"; such that the smallest positive T = 1 for "oversample"; the ratio
-    itself; or (size - unlabeled_emitted) / num_labeled for a number of records.
+    A = counts / sum(counts). s is such that max T = 1 for "undersample", such that the
+    smallest positive T = 1 for "oversample", and else `labeled_records` / num_labeled.
     A label without records has T = 1, which multiplies nothing.
 
     Args:
@@ -43,18 +43,35 @@ def label_factors(
         scale = 1 / ratio[present].max()
     elif size == "oversample":
         scale = 1 / ratio[present & (target > 0)].min()
-    elif size is None or size == "preserve":
-        scale = 1.0
-    elif isinstance(size, float):
-        scale = size
     else:
-        scale = (size - unlabeled_emitted) / num_labeled
-        if scale <= 0:
-            raise ValueError(
-                f"size must exceed the {unlabeled_emitted:g} unlabeled records that an "
-                f"epoch emits, got {size!r}. Set unlabeled='drop' or a larger size."
-            )
+        scale = labeled_records(size, num_labeled, unlabeled_emitted) / num_labeled
     return np.where(present, ratio * scale, 1.0)
+
+
+def labeled_records(
+    size: Union[None, str, int, float], num_labeled: int, unlabeled_emitted: float
+) -> float:
+    """Returns how many labeled records an epoch of the given size emits.
+
+    Args:
+      size: None or "preserve" (all), a ratio to `num_labeled`, or a number of records,
+        of which the unlabeled ones are subtracted.
+      num_labeled: natural number of labeled records.
+      unlabeled_emitted: unlabeled records that an epoch emits.
+
+    Raises:
+      ValueError: nothing is left for labeled records.
+    """
+    if size is None or size == "preserve":
+        return float(num_labeled)
+    if isinstance(size, float):
+        return size * num_labeled
+    if size <= unlabeled_emitted:
+        raise ValueError(
+            f"size must exceed the {unlabeled_emitted:g} unlabeled records that an "
+            f"epoch emits, got {size!r}. Set unlabeled='drop' or a larger size."
+        )
+    return size - unlabeled_emitted
 
 
 def record_factors(
@@ -115,8 +132,8 @@ def predict_independent(
 ) -> Tuple[np.ndarray, float]:
     """Returns `predict` for labels of which only the marginal counts are known.
 
-    Assumes that labels occur independently of each other: each label's records are
-    given other labels at random with their marginal probabilities, in a sample with a
+    Assumes that labels occur independently of each other, records without any left
+    aside: each label's records are given other labels at random, in a sample with a
     fixed seed. Real labels ride along with each other, so this is an estimate.
 
     Args:
@@ -131,7 +148,7 @@ def predict_independent(
     anchors = np.repeat(np.arange(num_labels), draws_per_label)
     rng = np.random.default_rng(0)
     rows, labels = [np.arange(num_rows)], [anchors]
-    for label, probability in enumerate(np.minimum(counts / num_labeled, 1.0)):
+    for label, probability in enumerate(_independent_chances(counts / num_labeled)):
         hits = np.flatnonzero(rng.random(num_rows) < probability)
         hits = hits[anchors[hits] != label]
         rows.append(hits)
@@ -148,3 +165,26 @@ def predict_independent(
     # A row speaks for its anchor label only; a record with k labels is in k rows.
     per_label = np.bincount(anchors, emitted, minlength=num_labels)
     return per_label, float((emitted / lengths).sum())
+
+
+def _independent_chances(fractions: np.ndarray) -> np.ndarray:
+    """Returns the chance q_l of each label, records without any not yet left aside.
+
+    fractions_l = q_l / P, where P = 1 - prod(1 - q_k) is the chance of any label at all.
+
+    Args:
+      fractions: float64 [labels], fraction of the labeled records with each label.
+    """
+    fractions = np.minimum(fractions, 1.0)
+
+    def excess(any_label):
+        return 1 - np.prod(1 - fractions * any_label) - any_label
+
+    # With one label per record the only solution is the limit, in which a record never
+    # has a second one.
+    low = 1e-9
+    if excess(low) <= 0:
+        return np.zeros_like(fractions)
+    if excess(1.0) >= 0:
+        return fractions
+    return fractions * scipy.optimize.brentq(excess, low, 1.0)

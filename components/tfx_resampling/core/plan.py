@@ -11,6 +11,7 @@ from tfx_resampling.core.config import COMBINE_RULES
 
 SCHEMA_VERSION = 1
 PLAN_FILE = "plan.json"
+PREDICTIONS = ("exact", "independent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Plan:
       predicted_records: expected number of emitted records per epoch, all of them.
       prediction: "exact" (single labels, or label sets known) or "independent"
         (estimated from marginal counts as if labels were independent).
+      diagnostics: what the plan does to the data, where it is known: "unreached" (label
+        -> why its target share is not reached), "imbalance" ("natural" and "predicted"
+        -> measures), "effective_sample_size", "largest_factor", "half_of_rarest"; see
+        `core.diagnostics`.
       warnings: what a user of the plan should know.
       provenance: where the plan comes from: options, statistics, package version.
 
@@ -66,14 +71,23 @@ class Plan:
     predicted: Tuple[float, ...]
     predicted_records: float
     prediction: str
+    diagnostics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     warnings: Tuple[str, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        for name in ("label_key", "prediction"):
+            _check_type(name, getattr(self, name), str)
+        for name in ("diagnostics", "provenance"):
+            _check_type(name, getattr(self, name), Mapping)
+        _check_type("multi_label", self.multi_label, bool)
         for name in ("labels", "counts", "target", "factors", "predicted", "warnings"):
+            _check_type(name, getattr(self, name), (list, tuple))
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if not self.labels:
-            raise ValueError("a plan needs at least one label, got none.")
+        for name in ("labels", "warnings"):
+            for value in getattr(self, name):
+                _check_type(f"every one of {name}", value, str)
+        self._check_labels()
         for name in ("counts", "target", "factors", "predicted"):
             values = getattr(self, name)
             if len(values) != len(self.labels):
@@ -82,25 +96,45 @@ class Plan:
                     f"got {len(values)} values."
                 )
             for label, value in zip(self.labels, values):
-                _check_number(f"{name} of label {label!r}", value)
+                _check_number(f"{name} of label {label!r}", value, name == "counts")
+        for name in ("num_records", "num_unlabeled", "seed"):
+            _check_number(name, getattr(self, name), integer=True)
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, got {self.seed!r}.")
         for name in ("unlabeled_factor", "min_factor", "max_factor"):
             _check_number(name, getattr(self, name))
         _check_number("predicted_records", self.predicted_records)
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must be distinct, got {list(self.labels)!r}.")
-        if self.combine not in COMBINE_RULES:
-            raise ValueError(
-                f"combine must be one of {list(COMBINE_RULES)}, got {self.combine!r}."
-            )
-        if self.label_dtype not in ("bytes", "int64"):
-            raise ValueError(
-                f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
-            )
+        for name, choices in (
+            ("combine", COMBINE_RULES),
+            ("prediction", PREDICTIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {list(choices)}, got "
+                    f"{getattr(self, name)!r}."
+                )
         if self.min_factor > self.max_factor:
             raise ValueError(
                 f"min_factor must be <= max_factor, got {self.min_factor!r} > "
                 f"{self.max_factor!r}."
             )
+
+    def _check_labels(self) -> None:
+        if not self.labels:
+            raise ValueError("a plan needs at least one label, got none.")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must be distinct, got {list(self.labels)!r}.")
+        if self.label_dtype not in ("bytes", "int64"):
+            raise ValueError(
+                f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
+            )
+        if self.label_dtype == "int64":
+            try:
+                _ = [int(label) for label in self.labels]
+            except ValueError as error:
+                raise ValueError(
+                    f"label_dtype is 'int64', but a label is no integer: {error}."
+                ) from None
 
     @property
     def natural_shares(self) -> np.ndarray:
@@ -179,7 +213,15 @@ class Plan:
         return cls(**fields)
 
 
-def _check_number(name: str, value: Any) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(k.__name__ for k in kinds)
+        raise ValueError(f"{name} must be a {wanted}, got {value!r}.")
+
+
+def _check_number(name: str, value: Any, integer: bool = False) -> None:
+    is_number = isinstance(value, int if integer else (int, float))
+    if isinstance(value, bool) or not is_number or not 0 <= value < math.inf:
+        kind = "an integer" if integer else "a finite number"
+        raise ValueError(f"{name} must be {kind} >= 0, got {value!r}.")

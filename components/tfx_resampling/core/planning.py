@@ -1,11 +1,13 @@
 """Makes a plan: A (counts) -> B (target) -> T (factors) -> what T emits."""
 
+from typing import Tuple
+
 import numpy as np
 
+from tfx_resampling.core import diagnostics, fit, targets
 from tfx_resampling.core import factors as factors_lib
-from tfx_resampling.core import targets
 from tfx_resampling.core.config import PlannerConfig
-from tfx_resampling.core.counts import LabelCounts
+from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.version import __version__
 
@@ -13,70 +15,68 @@ from tfx_resampling.version import __version__
 def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     """Returns the plan that turns the distribution of `counts` into the target.
 
-    T = clip(s * B / A, min_factor, max_factor) per label; s follows from `size`. What
-    the plan emits is predicted exactly where label sets or single labels are known,
-    and as if labels were independent otherwise; the plan says which.
+    Single labels, or only marginal counts known: T = clip(s * B / A, min_factor,
+    max_factor) per label; s follows from `size`. Several labels with known label sets,
+    and `combine="product"`: T is fitted so that the expected emitted shares equal B at
+    the size wanted, or come closest to it (`core.fit`).
+
+    What the plan emits is predicted exactly where label sets or single labels are
+    known, and as if labels were independent otherwise; the plan says which.
 
     Args:
       counts: what is known of the labels.
       config: the options.
 
     Raises:
-      ValueError: the target names labels that the data lacks, or a size that cannot be.
+      ValueError: the target names labels that the data lacks, a size that cannot be, or
+        a target that is not reached and `on_unreachable` is "error".
     """
     if counts.label_key != config.label_key:
         raise ValueError(
             f"label_key must be that of the counts, {counts.label_key!r}, got "
             f"{config.label_key!r}."
         )
-    natural = np.array(counts.counts, np.float64)
-    unlabeled_factor = config.unlabeled_factor
-    unlabeled_emitted = counts.num_unlabeled * unlabeled_factor
-    if targets.fixes_size(config.target):
-        unclipped = targets.fixed_factors(
-            config.target, counts.labels, natural, counts.num_records
-        )
-        wanted = natural * unclipped
-        shares = wanted / wanted.sum()
-    else:
-        shares = targets.target_shares(config.target, counts.labels, natural)
-        unclipped = factors_lib.label_factors(
-            natural, shares, config.size, counts.num_labeled, unlabeled_emitted
-        )
-    factors = np.clip(unclipped, config.min_factor, config.max_factor)
+    label_sets = _known_label_sets(counts)
+    target, factors, bounds, notes = _transformation(counts, config, label_sets)
     rule = dict(
         combine=config.combine,
-        min_factor=config.min_factor,
-        max_factor=config.max_factor,
-        unlabeled_factor=unlabeled_factor,
+        min_factor=bounds.low,
+        max_factor=bounds.high,
+        unlabeled_factor=config.unlabeled_factor,
     )
-    if counts.label_sets is not None:
-        prediction = "exact"
-        predicted, emitted = factors_lib.predict(factors, counts.label_sets, **rule)
-    elif counts.multi_label:
+    natural = np.array(counts.counts, np.float64)
+    details = {"imbalance": {"natural": diagnostics.imbalance(natural, label_sets)}}
+    if label_sets is None:
         prediction = "independent"
         predicted, emitted = factors_lib.predict_independent(
             factors, natural, counts.num_labeled, **rule
         )
+        details["imbalance"]["predicted"] = diagnostics.imbalance(predicted)
+        notes.append(
+            "Records carry several labels and only their marginal counts are known: "
+            "predicted counts assume that labels occur independently of each other."
+        )
     else:
         prediction = "exact"
-        predicted = natural * factors
-        emitted = float(predicted.sum())
-    return Plan(
+        predicted, emitted = factors_lib.predict(factors, label_sets, **rule)
+        details |= _details(counts, label_sets, factors, rule, predicted, target)
+        notes += _unreached_notes(details["unreached"], predicted, target, config)
+    plan = Plan(
         label_key=counts.label_key,
         label_dtype=counts.label_dtype,
         multi_label=counts.multi_label,
         labels=counts.labels,
         counts=counts.counts,
-        target=tuple(shares.tolist()),
+        target=tuple(target.tolist()),
         factors=tuple(factors.tolist()),
         num_records=counts.num_records,
         num_unlabeled=counts.num_unlabeled,
         seed=config.seed,
         predicted=tuple(predicted.tolist()),
-        predicted_records=float(emitted + unlabeled_emitted),
+        predicted_records=emitted + counts.num_unlabeled * config.unlabeled_factor,
         prediction=prediction,
-        warnings=_warnings(counts, config, unclipped, prediction),
+        diagnostics=details,
+        warnings=(*counts.notes, *notes),
         provenance={
             "options": config.to_dict(),
             "source": dict(counts.source),
@@ -84,32 +84,127 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         },
         **rule,
     )
+    if config.on_unreachable == "error" and prediction == "exact":
+        _check_reached(plan, config.tolerance)
+    return plan
 
 
-def _warnings(
-    counts: LabelCounts, config: PlannerConfig, unclipped: np.ndarray, prediction: str
-) -> tuple:
-    warnings = list(counts.notes)
-    bounds = (
-        ("max_factor", config.max_factor, unclipped > config.max_factor),
-        ("min_factor", config.min_factor, unclipped < config.min_factor),
+def _known_label_sets(counts: LabelCounts):
+    """Returns the label sets; single labels are their own sets."""
+    if counts.label_sets is not None or counts.multi_label:
+        return counts.label_sets
+    singles = [[i] for i in range(len(counts.labels))]
+    return LabelSets.from_sets(
+        [*singles, []], [*counts.counts, float(counts.num_unlabeled)]
     )
-    for name, bound, binds in bounds:
+
+
+def _transformation(
+    counts: LabelCounts, config: PlannerConfig, label_sets
+) -> Tuple[np.ndarray, np.ndarray, fit.Bounds, list]:
+    """Returns (B, T, bounds of records' factors, warnings)."""
+    natural = np.array(counts.counts, np.float64)
+    bounds = fit.Bounds(config.min_factor, config.max_factor)
+    empty = [label for label, n in zip(counts.labels, counts.counts) if n == 0]
+    notes = []
+    if empty:
+        notes.append(f"No records for {_some(empty)}: target share 0, factor 1.")
+    if targets.fixes_size(config.target):
+        factors = targets.fixed_factors(
+            config.target, counts.labels, natural, counts.num_records
+        )
+        wanted = natural * factors
+        target = wanted / wanted.sum()
+    else:
+        target = targets.target_shares(config.target, counts.labels, natural)
+        unlabeled_emitted = counts.num_unlabeled * config.unlabeled_factor
+        epoch = (config.size, counts.num_labeled, unlabeled_emitted)
+        if counts.multi_label and label_sets and config.combine == "product":
+            # Records, not labels, are bounded then: a factor of 300 is no harm where
+            # every record with the label also has one of 0.1.
+            factors, bounds = _fit(label_sets, target, epoch, bounds)
+            return target, factors, bounds, notes
+        factors = factors_lib.label_factors(natural, target, *epoch)
+    clipped = np.clip(factors, bounds.low, bounds.high)
+    for name, bound, binds in (
+        ("max_factor", bounds.high, factors > bounds.high),
+        ("min_factor", bounds.low, factors < bounds.low),
+    ):
         if binds.any():
             names = [counts.labels[i] for i in np.flatnonzero(binds)]
-            warnings.append(
+            notes.append(
                 f"{name} {bound:g} binds for {len(names)} of {len(counts.labels)} "
                 f"labels: {_some(names)}. Their target shares are not reached."
             )
-    empty = [label for label, n in zip(counts.labels, counts.counts) if n == 0]
-    if empty:
-        warnings.append(f"No records for {_some(empty)}: target share 0, factor 1.")
-    if prediction == "independent":
-        warnings.append(
-            "Records carry several labels and only their marginal counts are known: "
-            "predicted counts assume that labels occur independently of each other."
+    return target, clipped, bounds, notes
+
+
+def _fit(
+    label_sets: LabelSets, target: np.ndarray, epoch: tuple, bounds: fit.Bounds
+) -> Tuple[np.ndarray, fit.Bounds]:
+    """Returns (T, bounds). `epoch`: the arguments of `factors.labeled_records`."""
+    size = epoch[0]
+    if size == "undersample":
+        bounds = fit.Bounds(min(bounds.low, 1.0), min(bounds.high, 1.0))
+        return fit.fit_extreme_size(label_sets, target, bounds, largest=True), bounds
+    if size == "oversample":
+        bounds = fit.Bounds(max(bounds.low, 1.0), max(bounds.high, 1.0))
+        return fit.fit_extreme_size(label_sets, target, bounds, largest=False), bounds
+    num_records = factors_lib.labeled_records(*epoch)
+    return fit.fit_factors(label_sets, target, num_records, bounds), bounds
+
+
+def _details(counts, label_sets, factors, rule, predicted, target) -> dict:
+    per_set = factors_lib.record_factors(factors, label_sets, **rule)
+    natural = np.array(counts.counts, np.float64)
+    rarest = int(np.argmin(np.where(natural > 0, natural, np.inf)))
+    shares = predicted / (predicted.sum() or 1.0)
+    return {
+        "imbalance": {
+            "natural": diagnostics.imbalance(natural, label_sets),
+            "predicted": diagnostics.imbalance(
+                predicted, label_sets, label_sets.weights * per_set
+            ),
+        },
+        **diagnostics.concentration(label_sets, per_set, rarest),
+        "unreached": diagnostics.unreached(
+            counts.labels,
+            label_sets,
+            per_set,
+            shares,
+            target,
+            rule["min_factor"],
+            rule["max_factor"],
+        ),
+    }
+
+
+def _unreached_notes(unreached: dict, predicted, target, config) -> list:
+    shares = predicted / (predicted.sum() or 1.0)
+    distance = np.abs(shares - target).sum() / 2
+    if distance <= config.tolerance:
+        return []
+    reasons = [f"{label} is {reason}." for label, reason in unreached.items()]
+    shown = reasons[:5]
+    if len(reasons) > 5:
+        shown.append(f"And {len(reasons) - 5} more labels.")
+    return [
+        f"The target is not reached: total-variation distance {distance:.4f}. "
+        + " ".join(shown)
+    ]
+
+
+def _check_reached(plan: Plan, tolerance: float) -> None:
+    if plan.distance > tolerance:
+        reasons = "; ".join(
+            f"{label!r} is {reason}"
+            for label, reason in list(plan.diagnostics["unreached"].items())[:10]
         )
-    return tuple(warnings)
+        raise ValueError(
+            f"target is not reached: total-variation distance {plan.distance:.4f} > "
+            f"tolerance {tolerance:g}. {reasons}. Change target, max_factor or "
+            "min_factor, or set on_unreachable='warn'."
+        )
 
 
 def _some(names: list) -> str:

@@ -1,7 +1,7 @@
-"""Counts the labels of TFRecord files, for plans without a statistics artifact."""
+"""Counts the label sets of TFRecord files, for plans that know what occurs together."""
 
 import collections
-from typing import Optional
+from typing import Counter, Iterable, Optional, Tuple, Union
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,9 @@ from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
 from tfx_resampling.data import labels, records
 from tfx_resampling.data.features import Features
 from tfx_resampling.data.options import InputOptions
+
+# The distinct labels of a record, sorted: bytes or integers.
+LabelSet = Tuple[Union[bytes, int], ...]
 
 
 def count_labels(
@@ -20,7 +23,7 @@ def count_labels(
     """Returns exact label counts of TFRecord files, label sets included.
 
     Reads every record once and parses its labels only. Memory grows with the number of
-    distinct label sets.
+    distinct label sets, not of records.
 
     Args:
       file_pattern: one or several patterns of TFRecord files of tf.train.Example.
@@ -34,7 +37,28 @@ def count_labels(
     options = options or InputOptions()
     files = records.match_files(file_pattern)
     compressions = records.compression_types(files, options.compression)
-    label_dtype = _label_dtype(files, compressions, label_key)
+    label_dtype = Features(files, compressions).label_dtype(label_key)
+    sets = count_label_sets(files, compressions, label_key, label_dtype, options)
+    source = {"files": len(files), "file_pattern": str(file_pattern)}
+    return to_label_counts(sets, label_key, label_dtype, source)
+
+
+def count_label_sets(
+    files: Iterable[str],
+    compressions: Iterable[str],
+    label_key: str,
+    label_dtype: str,
+    options: InputOptions,
+) -> Counter[LabelSet]:
+    """Returns label set -> number of records of TFRecord files.
+
+    Args:
+      files: the files.
+      compressions: compression of each.
+      label_key: the label feature.
+      label_dtype: "bytes" or "int64", its type.
+      options: as `count_labels`.
+    """
     spec = labels.feature_spec(label_key, label_dtype)
 
     def parse(name, serialized):
@@ -42,16 +66,33 @@ def count_labels(
         return values.flat_values, values.row_lengths()
 
     chunks = records.record_chunks(
-        tf.constant(files), tf.constant(compressions), options
+        tf.constant(list(files)), tf.constant(list(compressions)), options
     ).map(parse, num_parallel_calls=options.num_parallel_calls or tf.data.AUTOTUNE)
     sets = collections.Counter()
     for values, lengths in chunks.as_numpy_iterator():
         ends = np.cumsum(lengths)
         values = values.tolist()
         sets.update(
-            frozenset(values[end - length : end])
+            tuple(sorted(set(values[end - length : end])))
             for end, length in zip(ends.tolist(), lengths.tolist())
         )
+    return sets
+
+
+def to_label_counts(
+    sets: Counter[LabelSet], label_key: str, label_dtype: str, source: dict
+) -> LabelCounts:
+    """Returns the counts of label sets as `make_plan` takes them.
+
+    Args:
+      sets: label set -> number of records.
+      label_key: the label feature.
+      label_dtype: "bytes" or "int64".
+      source: where the records come from; becomes part of the plan.
+
+    Raises:
+      ValueError: a label that is not UTF-8, or no label at all.
+    """
     names = {value: _text(value, label_key) for key in sets for value in key}
     ordered = sorted(names, key=lambda value: label_order(label_dtype)(names[value]))
     index = {value: i for i, value in enumerate(ordered)}
@@ -64,19 +105,15 @@ def count_labels(
         labels=tuple(names[value] for value in ordered),
         counts=tuple(int(total) for total in totals),
         num_records=sum(sets.values()),
-        num_unlabeled=sets[frozenset()],
+        num_unlabeled=sets.get((), 0),
         label_dtype=label_dtype,
         multi_label=any(len(row) > 1 for row, _ in rows),
         label_sets=label_sets,
-        source={"files": len(files), "file_pattern": str(file_pattern)},
+        source=source,
     )
 
 
-def _label_dtype(files, compressions, label_key: str) -> str:
-    return Features(files, compressions).label_dtype(label_key)
-
-
-def _text(value, label_key: str) -> str:
+def _text(value: Union[bytes, int], label_key: str) -> str:
     if not isinstance(value, bytes):
         return str(value)
     try:

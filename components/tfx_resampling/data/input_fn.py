@@ -78,8 +78,9 @@ def input_fn(
     if options.key_feature is not None:
         key_dtype = features.dtype("key_feature", options.key_feature)
     spec = labels.feature_spec(plan.label_key, plan.label_dtype)
-    for name in keep:
-        spec[name] = tf.io.FixedLenFeature([], features.dtype("keep", name))
+    kept = {
+        name: tf.io.FixedLenFeature([], features.dtype("keep", name)) for name in keep
+    }
     if image is not None:
         features.dtype("image key", image.key)
         spec[image.key] = tf.io.FixedLenFeature([], tf.string)
@@ -90,7 +91,8 @@ def input_fn(
         parsed = tf.io.parse_example(serialized, spec)
         values = parsed[plan.label_key]
         hot = labels.multi_hot(labels.labels_of(values, vocabulary), vocabulary.size)
-        x = {name: parsed[name] for name in keep}
+        # Apart from the others: the label feature may be among those to keep.
+        x = tf.io.parse_example(serialized, kept) if kept else {}
         x["seed"] = seeds
         if image is None:
             x["record"] = serialized

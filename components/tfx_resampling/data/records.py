@@ -89,7 +89,9 @@ def record_chunks(
     """Returns (file name [], serialized records [n]) chunks of interleaved files.
 
     Every record of every file is in exactly one chunk. A corrupt or truncated file is
-    an InvalidArgumentError that names the file, the record and the byte offset.
+    an InvalidArgumentError that names the file, the record and the byte offset. (A
+    file that ends between two records, or within the 12 bytes that start one, cannot
+    be told from a whole one.)
 
     Args:
       files: string [files], in the order in which they are opened.
@@ -97,10 +99,14 @@ def record_chunks(
       options: `chunk_size`, `cycle_length`, `deterministic`, `num_parallel_calls`.
     """
     dataset = tf.data.Dataset.from_tensor_slices((files, compressions))
+    parallel = options.num_parallel_calls or tf.data.AUTOTUNE
+    if options.cycle_length and options.num_parallel_calls:
+        # tf.data refuses more calls than files that are read at the same time.
+        parallel = min(options.num_parallel_calls, options.cycle_length)
     return dataset.interleave(
         lambda name, compression: _file_chunks(name, compression, options.chunk_size),
         cycle_length=options.cycle_length or tf.data.AUTOTUNE,
-        num_parallel_calls=options.num_parallel_calls or tf.data.AUTOTUNE,
+        num_parallel_calls=parallel,
         deterministic=options.deterministic,
     )
 

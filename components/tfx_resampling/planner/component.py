@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, Optional
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 
@@ -14,15 +14,21 @@ from tfx_resampling.planner import executor, spec
 from tfx_resampling.version import __version__
 
 
-class ResamplePlanner(base_component.BaseComponent):
+class ResamplePlanner(base_beam_component.BaseBeamComponent):
     """Plans how to turn the label distribution of a split into a target distribution.
 
-    Reads the label counts from statistics, designs the target distribution and emits a
-    resampling factor per label: below 1 drop, above 1 replicate. Touches no examples.
+    Takes the label counts from statistics, or counts the label sets of examples with
+    Beam, designs the target distribution and emits a resampling factor per label: below
+    1 drop, above 1 replicate.
+
+    Statistics alone know how often each label occurs, which is all there is to know of
+    single labels. Where records carry several labels, give `examples` too: which labels
+    occur together decides what a plan emits, and with it the target is really reached.
 
     ```python
     planner = ResamplePlanner(
         statistics=statistics_gen.outputs["statistics"],
+        examples=example_gen.outputs["examples"],
         label_key="labels",
         target="sqrt",
         max_factor=20.0,
@@ -41,12 +47,13 @@ class ResamplePlanner(base_component.BaseComponent):
     """
 
     SPEC_CLASS = spec.ResamplePlannerSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
     def __init__(
         self,
-        statistics: types.BaseChannel,
+        statistics: Optional[types.BaseChannel] = None,
         *,
+        examples: Optional[types.BaseChannel] = None,
         schema: Optional[types.BaseChannel] = None,
         config: Optional[PlannerConfig] = None,
         **options: Any,
@@ -55,7 +62,10 @@ class ResamplePlanner(base_component.BaseComponent):
 
         Args:
           statistics: channel of type `ExampleStatistics`: output of StatisticsGen, or
-            `post_transform_stats` of Transform (all splits together).
+            `post_transform_stats` of Transform (all splits together). Optional with
+            `examples`.
+          examples: channel of type `Examples`, raw or transformed; its label sets are
+            counted in one pass, on the runner of the pipeline's beam_pipeline_args.
           schema: channel of type `Schema`; labels of the label feature's domain that
             the split lacks become part of the plan, with count 0.
           config: the options.
@@ -64,9 +74,12 @@ class ResamplePlanner(base_component.BaseComponent):
             seed, else str in the form that `PlannerConfig` parses.
 
         Raises:
-          ValueError: an option that is not valid or not known. Runtime parameters are
+          ValueError: neither statistics nor examples, or an option that is not valid
+            or not known. Runtime parameters are
             checked when the component runs.
         """
+        if statistics is None and examples is None:
+            raise ValueError("statistics or examples must be given, or both.")
         names = [field.name for field in dataclasses.fields(PlannerConfig)]
         unknown = sorted(set(options) - set(names))
         if unknown:
@@ -88,6 +101,7 @@ class ResamplePlanner(base_component.BaseComponent):
         super().__init__(
             spec=spec.ResamplePlannerSpec(
                 statistics=statistics,
+                examples=examples,
                 schema=schema,
                 resample_plan=types.Channel(type=ResamplePlan),
                 hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),

@@ -2,23 +2,25 @@
 
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from absl import logging
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
-from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_resampling import artifacts, report
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.planning import make_plan
-from tfx_resampling.planner import spec, statistics
+from tfx_resampling.planner import examples, spec, statistics
 
 
-class Executor(base_executor.BaseExecutor):
-    """Reads statistics, makes the plan, writes it with a report."""
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Reads statistics or counts examples, makes the plan, writes it with a report."""
 
     def Do(
         self,
@@ -29,7 +31,7 @@ class Executor(base_executor.BaseExecutor):
         """Makes the plan.
 
         Args:
-          input_dict: "statistics" and, optionally, "schema".
+          input_dict: "statistics" or "examples" or both, and, optionally, "schema".
           output_dict: "resample_plan" and "hyperparameters".
           exec_properties: the fields of `PlannerConfig`, and "package_version".
 
@@ -44,17 +46,33 @@ class Executor(base_executor.BaseExecutor):
             schema = io_utils.parse_pbtxt_file(
                 io_utils.get_only_uri_in_dir(uri), schema_pb2.Schema()
             )
-        counts = statistics.label_counts(
-            artifact_utils.get_single_instance(input_dict[spec.STATISTICS_KEY]),
-            config.split,
-            config.label_key,
-            schema,
-        )
+        counts = self._counts(input_dict, config, schema)
         plan = make_plan(counts, config)
         logging.info("Plan for split %r:\n%s", config.split, report.as_text(plan))
         for warning in plan.warnings:
             logging.warning("%s", warning)
         _write(plan, output_dict)
+
+    def _counts(
+        self,
+        input_dict: Dict[str, List[types.Artifact]],
+        config: PlannerConfig,
+        schema: Optional[schema_pb2.Schema],
+    ) -> LabelCounts:
+        given = input_dict.get(spec.STATISTICS_KEY)
+        if not input_dict.get(spec.EXAMPLES_KEY):
+            artifact = artifact_utils.get_single_instance(given)
+            return statistics.label_counts(
+                artifact, config.split, config.label_key, schema
+            )
+        counts = examples.label_counts(
+            input_dict[spec.EXAMPLES_KEY],
+            config.split,
+            config.label_key,
+            self._make_beam_pipeline,
+            self._get_tmp_dir(),
+        )
+        return counts.with_labels(statistics.domain(schema, config.label_key))
 
 
 def _write(plan: Plan, output_dict: Dict[str, List[types.Artifact]]) -> None:

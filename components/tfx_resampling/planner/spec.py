@@ -11,6 +11,7 @@ from tfx_resampling.core import config as config_lib
 from tfx_resampling.core.config import PlannerConfig
 
 STATISTICS_KEY = "statistics"
+EXAMPLES_KEY = "examples"
 SCHEMA_KEY = "schema"
 RESAMPLE_PLAN_KEY = "resample_plan"
 HYPERPARAMETERS_KEY = "hyperparameters"
@@ -30,6 +31,8 @@ _PROPERTY_TYPES = {
     "unlabeled": str,
     "split": str,
     "seed": int,
+    "on_unreachable": str,
+    "tolerance": float,
 }
 
 
@@ -45,7 +48,10 @@ class ResamplePlannerSpec(ComponentSpec):
         VERSION_KEY: ExecutionParameter(type=str),
     }
     INPUTS = {
-        STATISTICS_KEY: ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        STATISTICS_KEY: ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
+        EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples, optional=True),
         SCHEMA_KEY: ChannelParameter(type=standard_artifacts.Schema, optional=True),
     }
     OUTPUTS = {

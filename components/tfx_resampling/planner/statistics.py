@@ -46,8 +46,6 @@ def label_counts(
     feature = _label_feature(dataset, label_key, path)
     counted = _counted_labels(feature, label_key, path)
     label_dtype = "int64" if feature.type == _Type.INT else "bytes"
-    for label in _domain(schema, label_key):
-        counted.setdefault(label, 0)
     labels = sorted(counted, key=label_order(label_dtype))
     common = feature.string_stats.common_stats
     multi_label = common.max_num_values > 1
@@ -59,7 +57,7 @@ def label_counts(
                 "Some records have an empty label list, which statistics do not count: "
                 f"there are more than the {num_unlabeled} unlabeled records shown."
             )
-    return LabelCounts(
+    counts = LabelCounts(
         label_key=label_key,
         labels=tuple(labels),
         counts=tuple(counted[label] for label in labels),
@@ -70,6 +68,7 @@ def label_counts(
         notes=tuple(notes + _sampling_notes(statistics, split)),
         source={"statistics": path, "split": split},
     )
+    return counts.with_labels(domain(schema, label_key))
 
 
 def _locate(statistics: types.Artifact, split: str) -> tuple:
@@ -163,8 +162,8 @@ def _counted_labels(
     return counted
 
 
-def _domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:
-    """Returns the labels that the schema lists for the feature."""
+def domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:
+    """Returns the labels that a schema lists for the feature, if any."""
     if schema is None:
         return []
     domains = {domain.name: domain for domain in schema.string_domain}

@@ -1,0 +1,160 @@
+"""What a plan does to the data, known before anything is trained.
+
+Counts per label need nothing else; what depends on which labels occur together is
+there only where label sets are known.
+"""
+
+from typing import Dict, Optional
+
+import numpy as np
+
+from tfx_resampling.core.counts import LabelSets
+
+# Shares that differ by less are not worth a word.
+_SHARE_TOLERANCE = 1e-4
+
+
+def imbalance(
+    counts: np.ndarray,
+    label_sets: Optional[LabelSets] = None,
+    emitted: Optional[np.ndarray] = None,
+) -> Dict[str, float]:
+    """Returns measures of imbalance (Charte et al., Neurocomputing 163, 2015).
+
+    - max_ir, mean_ir: largest and mean imbalance ratio IRLbl(l) = max_k n_k / n_l.
+    - cvir: coefficient of variation of IRLbl (standard deviation with n - 1).
+    - scumble: mean over records of 1 - geometric / arithmetic mean of the IRLbl of
+      their labels: how much frequent and rare labels occur together (Charte et al.,
+      HAIS 2014). Needs label sets.
+
+    Labels that do not occur are left out of account.
+
+    Args:
+      counts: float64 [labels].
+      label_sets: the label sets, if known.
+      emitted: float64 [sets], records with each label set; those of `label_sets` if
+        None.
+    """
+    present = counts > 0
+    if not present.any():
+        return {}
+    ratios = np.where(present, counts[present].max() / np.where(present, counts, 1), 0)
+    values = ratios[present]
+    deviation = values.std(ddof=1) if len(values) > 1 else 0.0
+    result = {
+        "max_ir": float(values.max()),
+        "mean_ir": float(values.mean()),
+        "cvir": float(deviation / values.mean()),
+    }
+    if label_sets is not None:
+        weights = label_sets.weights if emitted is None else emitted
+        lengths = label_sets.lengths
+        filled = (lengths > 0) & (weights > 0)
+        starts, sizes = label_sets.indptr[:-1], np.maximum(lengths, 1)
+        # reduceat needs a value for empty sets too; they are masked out.
+        safe = np.append(np.where(ratios > 0, ratios, 1)[label_sets.indices], 1.0)
+        positions = np.minimum(starts, len(safe) - 1)
+        arithmetic = np.add.reduceat(safe, positions) / sizes
+        geometric = np.exp(np.add.reduceat(np.log(safe), positions) / sizes)
+        if filled.any():
+            scumble = 1 - geometric[filled] / arithmetic[filled]
+            result["scumble"] = float(np.average(scumble, weights=weights[filled]))
+    return result
+
+
+def concentration(label_sets: LabelSets, factors: np.ndarray, rarest: int) -> dict:
+    """Returns how unevenly an epoch draws from the distinct records.
+
+    - effective_sample_size: (sum r)^2 / sum r^2 over records (Kish 1965): so many
+      records, drawn evenly, tell as much.
+    - largest_factor: the largest repeat factor of any record.
+    - half_of_rarest: how many distinct records make up half of the samples of the
+      label that is rarest in the data.
+
+    Args:
+      label_sets: the label sets.
+      factors: float64 [sets], repeat factor of each.
+      rarest: index of the rarest label.
+    """
+    weights = label_sets.weights
+    total = weights @ factors
+    result = {
+        "effective_sample_size": float(total**2 / (weights @ factors**2 or 1.0)),
+        "largest_factor": float(factors[weights > 0].max()),
+    }
+    owner = np.repeat(np.arange(len(weights)), label_sets.lengths)
+    sets = owner[label_sets.indices == rarest]
+    order = sets[np.argsort(-factors[sets], kind="stable")]
+    samples = np.cumsum(weights[order] * factors[order])
+    if len(order) and samples[-1] > 0:
+        half = samples[-1] / 2
+        last = int(np.searchsorted(samples, half))
+        before = samples[last - 1] if last else 0.0
+        records = weights[order[:last]].sum() + (half - before) / factors[order[last]]
+        result["half_of_rarest"] = int(np.ceil(records - 1e-9))
+    return result
+
+
+def unreached(
+    labels: tuple,
+    label_sets: LabelSets,
+    factors: np.ndarray,
+    predicted: np.ndarray,
+    target: np.ndarray,
+    min_factor: float,
+    max_factor: float,
+) -> Dict[str, str]:
+    """Returns label -> why its predicted share is not its target share.
+
+    Args:
+      labels: the labels.
+      label_sets: the label sets.
+      factors: float64 [sets], repeat factor of each.
+      predicted: float64 [labels], expected shares.
+      target: float64 [labels], B.
+      min_factor: lower bound of repeat factors.
+      max_factor: upper bound of repeat factors.
+    """
+    num_labels = len(labels)
+    owner = np.repeat(np.arange(len(label_sets.weights)), label_sets.lengths)
+    at_bound = {
+        f"max_factor {max_factor:g}": factors >= max_factor * (1 - 1e-6),
+        f"min_factor {min_factor:g}": factors <= min_factor * (1 + 1e-6),
+    }
+    missed = np.flatnonzero(
+        np.abs(predicted - target) > np.maximum(_SHARE_TOLERANCE, 0.01 * target)
+    )
+    result = {}
+    for label in missed:
+        sets = owner[label_sets.indices == label]
+        too_low = predicted[label] < target[label]
+        verb = "below" if too_low else "above"
+        parts = []
+        # Labels that are in every one of this label's sets.
+        members = label_sets.indices[np.isin(owner, sets)]
+        always = np.bincount(members, minlength=num_labels) == len(sets)
+        always[label] = False
+        if len(sets) and always.any():
+            others = [labels[i] for i in np.flatnonzero(always)]
+            parts.append(f"occurs only together with {_some(others)}")
+        names = list(at_bound)
+        for name in names[:1] if too_low else names[1:]:
+            binding = int(at_bound[name][sets].sum())
+            if binding:
+                parts.append(f"{name} binds for {binding} of {len(sets)} label sets")
+        if not parts:
+            parts.append(
+                "limited by the size of the epoch and the labels it occurs with"
+                if too_low
+                else "the size is held, and other labels cannot fill it"
+            )
+        result[labels[label]] = (
+            f"{verb} its target ({100 * predicted[label]:.2f}% for "
+            f"{100 * target[label]:.2f}%): {'; '.join(parts)}"
+        )
+    return result
+
+
+def _some(names: list) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
