@@ -10,6 +10,7 @@ import tfx_resampling as tr
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import v1 as tfx
+from tfx_resampling.core import strata
 
 # Distinct labels that statistics keep exactly; TFDV's default of 1,000 is too few for
 # long-tailed data such as LVIS (1,203 labels).
@@ -85,13 +86,12 @@ def create_pipeline(
 
 
 def _components(options: PipelineOptions) -> List[object]:
-    label_key = options.planner.label_key
     example_gen = tfx.components.ImportExampleGen(
         input_base=options.data, **_split_configs(options)
     )
     statistics_gen = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"],
-        stats_options=_stats_options(label_key, options.label_dtype),
+        stats_options=_stats_options(options),
     )
     schema_gen = tfx.components.SchemaGen(
         statistics=statistics_gen.outputs["statistics"], infer_feature_shape=False
@@ -168,9 +168,11 @@ def _split_configs(options: PipelineOptions) -> dict:
     return dict(input_config=tfx.proto.Input(splits=splits))
 
 
-def _stats_options(label_key: str, label_dtype: str) -> tfdv.StatsOptions:
+def _stats_options(options: PipelineOptions) -> tfdv.StatsOptions:
+    label_key = options.planner.label_key
+    columns = [strata.column_name(column) for column in options.planner.strata]
     schema = None
-    if label_dtype == "int64":
+    if options.label_dtype == "int64":
         # Integers are counted one by one only if a schema calls them categorical.
         schema = text_format.Parse(
             "feature { type: INT int_domain { is_categorical: true } }",
@@ -179,7 +181,7 @@ def _stats_options(label_key: str, label_dtype: str) -> tfdv.StatsOptions:
         schema.feature[0].name = label_key
     return tfdv.StatsOptions(
         # Else StatisticsGen takes image bytes for strings and counts the common ones.
-        feature_allowlist=[label_key],
+        feature_allowlist=list(dict.fromkeys([label_key, *columns])),
         schema=schema,
         num_rank_histogram_buckets=_RANK_HISTOGRAM_BUCKETS,
     )

@@ -25,9 +25,9 @@ class RunResults:
       model_path: the pushed model, or the trained one if it was not blessed.
       blessed: whether the Evaluator blessed the model.
       plan: the plan.
-      realised: int64 [labels], training samples seen with each label.
+      realised: int64 [classes], training samples seen with each label.
       samples: training samples seen.
-      average_precision: float64 [labels], on the eval split; NaN without positives.
+      average_precision: float64 [classes], on the eval split; NaN without positives.
       mean_average_precision: mean over labels that have positives.
     """
 
@@ -44,11 +44,19 @@ class RunResults:
     def as_text(self) -> str:
         """Returns the table of labels, the summary, and the paths."""
         plan = self.plan
-        table = report.as_text(
-            plan,
-            realised=self.realised,
-            metrics={"average precision": self.average_precision},
-        )
+        if plan.strata is None:
+            columns = {"average precision": self.average_precision}
+            table = report.as_text(plan, realised=self.realised, metrics=columns)
+        else:
+            # What is resampled and what is trained are two things, and two tables.
+            shares = self.realised / (self.realised.sum() or 1)
+            classes = [
+                f"{name}: realised {100 * share:.2f}%, average precision {value:.3f}"
+                for name, share, value in zip(
+                    plan.classes, shares, self.average_precision
+                )
+            ]
+            table = "\n".join([report.as_text(plan), "", *classes])
         epochs = self.samples / plan.predicted_records
         pushed = "pushed" if self.blessed else "NOT BLESSED, not pushed"
         warnings = "".join(f"Warning: {text}\n" for text in plan.warnings)
@@ -79,7 +87,7 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
     plan = artifacts.read_plan(plan_uri)
     with open(os.path.join(model_uri, REALISED_FILE)) as file:
         realised = json.load(file)
-    precision, mean = _average_precision(uris["ModelEvaluation"], len(plan.labels))
+    precision, mean = _average_precision(uris["ModelEvaluation"], len(plan.classes))
     blessing = uris.get("ModelBlessing", "")
     blessed = os.path.exists(os.path.join(blessing, "BLESSED"))
     model_path = os.path.join(model_uri, "Format-Serving")

@@ -53,6 +53,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     plan.add_argument(
         "--unlabeled", default=defaults.unlabeled, help="keep, drop or a factor"
     )
+    plan.add_argument(
+        "--strata",
+        default="[]",
+        help="JSON list of columns whose groups are resampled in place of labels: "
+        'feature names, and objects such as {"name": "age", "boundaries": [18, 65]} or '
+        '{"name": "age", "quantiles": 4}',
+    )
     plan.add_argument("--split", default=defaults.split, help="split to resample")
     plan.add_argument(
         "--on-unreachable",
@@ -135,6 +142,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         max_factor=args.max_factor,
         combine=args.combine,
         unlabeled=args.unlabeled,
+        strata=args.strata,
         split=args.split,
         seed=args.seed,
         on_unreachable=args.on_unreachable,

@@ -11,6 +11,7 @@ from tfx_resampling.version import __version__
 # Public name -> module that defines it.
 _PUBLIC = {
     "Augmentation": "tfx_resampling.data.images",
+    "Bucket": "tfx_resampling.core.strata",
     "ImageOptions": "tfx_resampling.data.options",
     "InputOptions": "tfx_resampling.data.options",
     "LabelCounts": "tfx_resampling.core.counts",

@@ -43,14 +43,36 @@ def summary(plan: Plan) -> List[str]:
     unlabeled = f"{plan.num_unlabeled} unlabeled (factor {plan.unlabeled_factor:g})"
     how = {
         "exact": "exact expectation",
+        "pairwise": "estimate from pairs of labels",
         "independent": "estimate: labels taken as independent",
     }[plan.prediction]
-    return [
+    lines = [
         f"Records: {plan.num_records}, of them {unlabeled}.",
         f"Emitted per epoch: {plan.predicted_records:.0f} records ({how}).",
         f"Distance of predicted to target shares (total variation): "
         f"{plan.distance:.4f}.",
     ]
+    known = plan.diagnostics
+    if "effective_sample_size" in known:
+        rarest = known.get("half_of_rarest")
+        half = f"; {rarest} records make up half of the rarest label's samples"
+        lines.append(
+            f"Effective sample size: {known['effective_sample_size']:.0f} records "
+            f"(Kish); largest factor {known['largest_factor']:.4g}"
+            f"{half if rarest else ''}."
+        )
+    names = {"max_ir": "max IR", "mean_ir": "MeanIR", "cvir": "CVIR"}
+    names["scumble"] = "SCUMBLE"
+    measures = known.get("imbalance", {})
+    before, after = measures.get("natural", {}), measures.get("predicted", {})
+    changes = [
+        f"{text} {before[name]:.3g} -> {after[name]:.3g}"
+        for name, text in names.items()
+        if name in before and name in after
+    ]
+    if changes:
+        lines.append(f"Imbalance, natural -> predicted: {', '.join(changes)}.")
+    return lines
 
 
 def as_text(plan: Plan, **columns) -> str:

@@ -67,7 +67,7 @@ def run_fn(fn_args: FnArgs) -> None:
         ),
     )
 
-    model = build_model(len(plan.labels), (*image.size, image.channels))
+    model = build_model(len(plan.classes), (*image.size, image.channels))
     steps_per_epoch = min(plan.steps_per_epoch(batch_size), fn_args.train_steps)
     run_dir = fn_args.model_run_dir
     model.fit(
@@ -88,7 +88,8 @@ def run_fn(fn_args: FnArgs) -> None:
         ],
     )
     realised = model.label_counts.numpy()
-    logging.info("Realised:\n%s", report.as_text(plan, realised=realised))
+    if plan.strata is None:  # Else the plan's rows are not labels.
+        logging.info("Realised:\n%s", report.as_text(plan, realised=realised))
     export(model, plan, image, fn_args.serving_model_dir)
     write_realised(plan, realised, model.samples_seen.numpy(), fn_args)
 
@@ -166,10 +167,10 @@ def export(
     """Saves the model with signatures that take serialized examples.
 
     "serving_default" returns "probabilities" float32 [batch, labels] in the order of
-    `plan.labels`; "transformed_labels" returns "multi_hot", which the Evaluator takes
+    `plan.classes`; "transformed_labels" returns "multi_hot", which the Evaluator takes
     as labels.
     """
-    vocabulary = labels.Vocabulary(plan)
+    vocabulary = labels.Vocabulary(plan.classes, plan.label_dtype)
     label_spec = labels.feature_spec(plan.label_key, plan.label_dtype)
     image_spec = {image.key: tf.io.FixedLenFeature([], tf.string)}
     signature = [tf.TensorSpec([None], tf.string, name="examples")]
@@ -210,7 +211,7 @@ def write_realised(
         os.path.join(directory, REALISED_FILE),
         json.dumps(
             {
-                "labels": plan.labels,
+                "labels": plan.classes,
                 "counts": [int(n) for n in counts],
                 "samples": int(samples),
             },

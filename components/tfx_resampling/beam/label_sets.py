@@ -1,4 +1,4 @@
-"""Counts label sets with Beam: one pass, memory of the distinct label sets."""
+"""Counts label sets and strata with Beam: one pass, memory of the distinct ones."""
 
 import collections
 
@@ -10,11 +10,11 @@ from tfx_resampling.data.options import InputOptions
 
 _NAMESPACE = "tfx_resampling"
 
-# Beam reads type hints of what it runs, and does not know those of a Counter.
+# Nothing here has type hints that Beam would read: it does not know those of a Counter.
 
 
 class CountLabelSets(beam.PTransform):
-    """File names -> one Counter of label set -> number of records.
+    """File names -> one Counter of `data.count.Key` -> number of records.
 
     The files are read in the workers, by TensorFlow, which is many times faster than
     Beam's own reader in Python; a file is the unit of work. What travels between
@@ -22,40 +22,32 @@ class CountLabelSets(beam.PTransform):
     "tfx_resampling".
 
     Attributes:
-      label_key: the label feature.
-      label_dtype: "bytes" or "int64", its type.
+      spec: a `data.count.CountSpec`, what to count.
     """
 
-    def __init__(self, label_key: str, label_dtype: str):
+    def __init__(self, spec: count.CountSpec):
         super().__init__()
-        self.label_key = label_key
-        self.label_dtype = label_dtype
+        self.spec = spec
 
-    def expand(self, files: beam.PCollection) -> beam.PCollection:
+    def expand(self, files):
         return (
             files
             # Else all files would be read where their names were made.
             | "SpreadFiles" >> beam.Reshuffle()
-            | "CountFile" >> beam.ParDo(_CountFile(self.label_key, self.label_dtype))
+            | "CountFile" >> beam.ParDo(_CountFile(self.spec))
             | "AddUp" >> beam.CombineGlobally(_AddCounters())
         )
 
 
 class _CountFile(beam.DoFn):
-    def __init__(self, label_key: str, label_dtype: str):
-        self._label_key = label_key
-        self._label_dtype = label_dtype
+    def __init__(self, spec: count.CountSpec):
+        self._spec = spec
         self._records = Metrics.counter(_NAMESPACE, "records")
         self._files = Metrics.counter(_NAMESPACE, "files")
 
     def process(self, name):
-        found = count.count_label_sets(
-            [name],
-            records.compression_types([name], "auto"),
-            self._label_key,
-            self._label_dtype,
-            InputOptions(),
-        )
+        compressions = records.compression_types([name], "auto")
+        found = count.count_files([name], compressions, self._spec, InputOptions())
         self._files.inc()
         self._records.inc(sum(found.values()))
         yield found

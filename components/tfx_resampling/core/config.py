@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, Optional, Sequence, Union
+
+from tfx_resampling.core.strata import ColumnSpec, format_columns, parse_columns
 
 COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
@@ -37,6 +39,9 @@ class PlannerConfig:
         "product", "max", "min" or "mean".
       unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
         factor.
+      strata: columns whose combinations are resampled in place of labels: feature names
+        and `Bucket`s. A stratum is named "site=north, age=[18, 65)", also in a target
+        that is a mapping. Empty for labels.
       split: the split whose statistics are the natural distribution.
       seed: seed of the decision rule, part of the plan.
       on_unreachable: what a target that the bounds or the data do not allow is: "warn"
@@ -56,6 +61,7 @@ class PlannerConfig:
     max_factor: float = 100.0
     combine: str = "product"
     unlabeled: Union[str, float] = "keep"
+    strata: Sequence[ColumnSpec] = ()
     split: str = "train"
     seed: int = 0
     on_unreachable: str = "warn"
@@ -70,6 +76,7 @@ class PlannerConfig:
         _set(self, "size", _parse_size(self.size))
         _set(self, "min_factor", _parse_factor("min_factor", self.min_factor))
         _set(self, "max_factor", _parse_factor("max_factor", self.max_factor))
+        _set(self, "strata", parse_columns(self.strata))
         _set(self, "unlabeled", _parse_unlabeled(self.unlabeled))
         if self.min_factor > self.max_factor:
             raise ValueError(
@@ -84,6 +91,11 @@ class PlannerConfig:
         if not is_integer or not 0 <= self.seed < 2**63:
             raise ValueError(
                 f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}."
+            )
+        if self.strata and self.unlabeled != "keep":
+            raise ValueError(
+                f"unlabeled must be left out with strata, got {self.unlabeled!r}. A "
+                "missing value makes a stratum, which the target can leave out."
             )
         if self.on_unreachable not in ON_UNREACHABLE:
             raise ValueError(
@@ -110,6 +122,7 @@ class PlannerConfig:
         """Returns the options as JSON types, in the strings that options accept."""
         values = dataclasses.asdict(self)
         values["size"] = format_size(self.size)
+        values["strata"] = json.loads(format_columns(self.strata))
         return values
 
 

@@ -5,6 +5,8 @@ from typing import Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from tfx_resampling.core.strata import Strata
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelSets:
@@ -57,7 +59,11 @@ class LabelCounts:
       num_unlabeled: records without a label.
       label_dtype: "bytes" or "int64", the type of the feature in the records.
       multi_label: whether a record can have more than one label.
+      classes: the values of the label feature; the same as `labels`, if empty.
+      strata: the strata, where `labels` are those in words and not labels.
       label_sets: how labels occur together, where that is known.
+      pairs: float64 [labels, labels], how many records have both labels; where that is
+        all that is known of how labels occur together.
       notes: what a reader of a plan made from these counts must know.
       source: provenance, JSON types only.
 
@@ -72,11 +78,16 @@ class LabelCounts:
     num_unlabeled: int = 0
     label_dtype: str = "bytes"
     multi_label: bool = False
+    classes: Tuple[str, ...] = ()
+    strata: Optional[Strata] = None
     label_sets: Optional[LabelSets] = None
+    pairs: Optional[np.ndarray] = dataclasses.field(default=None, compare=False)
     notes: Tuple[str, ...] = ()
     source: Mapping = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        if not self.classes:
+            object.__setattr__(self, "classes", self.labels)
         where = f"label feature {self.label_key!r}"
         if len(self.labels) != len(self.counts):
             raise ValueError(
@@ -102,24 +113,34 @@ class LabelCounts:
             )
 
     def with_labels(self, labels: Sequence[str]) -> "LabelCounts":
-        """Returns these counts with further labels, which have count 0."""
+        """Returns these counts with further labels, which have count 0.
+
+        Counts of strata are returned as they are.
+        """
+        if self.strata is not None:
+            return self
         count_of = dict(zip(self.labels, self.counts))
         added = set(labels) - set(count_of)
         if not added:
             return self
         ordered = sorted({*self.labels, *added}, key=label_order(self.label_dtype))
-        label_sets = self.label_sets
+        index = {label: i for i, label in enumerate(ordered)}
+        moved = np.array([index[label] for label in self.labels])
+        label_sets, pairs = self.label_sets, self.pairs
+        if pairs is not None:
+            pairs = np.zeros((len(ordered), len(ordered)))
+            pairs[np.ix_(moved, moved)] = self.pairs
         if label_sets is not None:
-            index = {label: i for i, label in enumerate(ordered)}
-            moved = np.array([index[label] for label in self.labels])
             label_sets = dataclasses.replace(
                 label_sets, indices=moved[label_sets.indices]
             )
         return dataclasses.replace(
             self,
             labels=tuple(ordered),
+            classes=tuple(ordered),
             counts=tuple(count_of.get(label, 0) for label in ordered),
             label_sets=label_sets,
+            pairs=pairs,
         )
 
     @property

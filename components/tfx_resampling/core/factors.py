@@ -1,6 +1,6 @@
 """From A and B to the transformation T, and from T to what it emits."""
 
-from typing import Tuple, Union
+from typing import Optional, Tuple, Union
 
 import numpy as np
 import scipy.optimize
@@ -8,9 +8,9 @@ import scipy.optimize
 from tfx_resampling.core import draws
 from tfx_resampling.core.counts import LabelSets
 
-# Rows of the sample that stands for "labels occur independently". 200,000 rows keep
-# the error of a predicted count near 1 % for tens of labels and take under 0.1 s.
-_INDEPENDENCE_ROWS = 200_000
+# Rows of the sample that stands for records whose labels are not known together.
+# 200,000 rows keep the error of a predicted count near 1 % for tens of labels.
+_SAMPLE_ROWS = 200_000
 
 
 def label_factors(
@@ -127,29 +127,40 @@ def predict(
     return counts, float(emitted[label_sets.lengths > 0].sum())
 
 
-def predict_independent(
-    factors: np.ndarray, counts: np.ndarray, num_labeled: int, **rule
+def predict_marginal(
+    factors: np.ndarray,
+    counts: np.ndarray,
+    num_labeled: int,
+    pairs: Optional[np.ndarray] = None,
+    **rule,
 ) -> Tuple[np.ndarray, float]:
-    """Returns `predict` for labels of which only the marginal counts are known.
+    """Returns `predict` for labels whose label sets are not known: an estimate.
 
-    Assumes that labels occur independently of each other, records without any left
-    aside: each label's records are given other labels at random, in a sample with a
-    fixed seed. Real labels ride along with each other, so this is an estimate.
+    Each label's records are given other labels at random, in a sample with a fixed
+    seed: with the chances that the pairwise counts give, or, without those, as if
+    labels occurred independently of each other, records without any left aside.
 
     Args:
       factors: float64 [labels], T.
       counts: float64 [labels], natural counts.
       num_labeled: records with at least one label.
+      pairs: float64 [labels, labels], records that have both labels, if known.
       **rule: as `record_factors`.
     """
     num_labels = len(counts)
-    draws_per_label = max(64, min(4096, _INDEPENDENCE_ROWS // num_labels))
+    draws_per_label = max(64, min(4096, _SAMPLE_ROWS // num_labels))
     num_rows = num_labels * draws_per_label
     anchors = np.repeat(np.arange(num_labels), draws_per_label)
+    if pairs is None:
+        independent = _independent_chances(counts / num_labeled)
+        chances = np.broadcast_to(independent, (num_labels, num_labels))
+    else:
+        chances = pairs / np.maximum(counts, 1.0)[:, None]
     rng = np.random.default_rng(0)
     rows, labels = [np.arange(num_rows)], [anchors]
-    for label, probability in enumerate(_independent_chances(counts / num_labeled)):
-        hits = np.flatnonzero(rng.random(num_rows) < probability)
+    for label in range(num_labels):
+        chance = np.repeat(chances[:, label], draws_per_label)
+        hits = np.flatnonzero(rng.random(num_rows) < chance)
         hits = hits[anchors[hits] != label]
         rows.append(hits)
         labels.append(np.full(len(hits), label))
@@ -170,7 +181,7 @@ def predict_independent(
 def _independent_chances(fractions: np.ndarray) -> np.ndarray:
     """Returns the chance q_l of each label, records without any not yet left aside.
 
-    fractions_l = q_l / P, where P = 1 - prod(1 - q_k) is the chance of any label at all.
+    fractions_l = q_l / P, where P = 1 - prod(1 - q_k) is the chance of any label.
 
     Args:
       fractions: float64 [labels], fraction of the labeled records with each label.

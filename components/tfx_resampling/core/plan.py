@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import math
-from typing import Any, Mapping, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 import numpy as np
 
 from tfx_resampling.core.config import COMBINE_RULES
+from tfx_resampling.core.strata import Strata
 
 SCHEMA_VERSION = 1
 PLAN_FILE = "plan.json"
-PREDICTIONS = ("exact", "independent")
+PER_LABEL = ("counts", "target", "factors", "predicted")
+PREDICTIONS = ("exact", "pairwise", "independent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,14 +22,17 @@ class Plan:
 
     The value inside a `ResamplePlan` artifact. `plan.json` is this dataclass as one
     JSON object, `schema_version` included; every field is required, unknown ones are
-    refused. Lists run over labels in the order of `labels`, which is also the order
-    of the columns of the multi-hot labels that `input_fn` yields.
+    refused. Lists run in the order of `labels`: what is resampled, which is labels, or
+    groups where the plan is made for strata.
 
     Attributes:
       label_key: name of the label feature.
       label_dtype: "bytes" or "int64", type of that feature in the records.
       multi_label: whether a record can have more than one label.
-      labels: the labels; integer labels in decimal.
+      labels: the labels, integers in decimal; or the strata in words.
+      classes: the values of the label feature, in the order of the columns of the
+        multi-hot labels that `input_fn` yields; the same as `labels` without strata.
+      strata: the strata by column; None where labels are resampled.
       counts: natural count of each label, A before normalisation.
       target: share of label occurrences wanted for each label, B; sums to 1.
       factors: resampling factor of each label, T: below 1 drop, above 1 replicate.
@@ -40,8 +45,9 @@ class Plan:
       seed: seed of the decision rule.
       predicted: expected number of emitted occurrences of each label per epoch.
       predicted_records: expected number of emitted records per epoch, all of them.
-      prediction: "exact" (single labels, or label sets known) or "independent"
-        (estimated from marginal counts as if labels were independent).
+      prediction: "exact" (single labels, or label sets known), "pairwise" (estimated
+        from how often two labels occur together) or "independent" (estimated from
+        marginal counts as if labels were independent).
       diagnostics: what the plan does to the data, where it is known: "unreached" (label
         -> why its target share is not reached), "imbalance" ("natural" and "predicted"
         -> measures), "effective_sample_size", "largest_factor", "half_of_rarest"; see
@@ -71,6 +77,8 @@ class Plan:
     predicted: Tuple[float, ...]
     predicted_records: float
     prediction: str
+    classes: Tuple[str, ...] = ()
+    strata: Optional[Strata] = None
     diagnostics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     warnings: Tuple[str, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -81,14 +89,19 @@ class Plan:
         for name in ("diagnostics", "provenance"):
             _check_type(name, getattr(self, name), Mapping)
         _check_type("multi_label", self.multi_label, bool)
-        for name in ("labels", "counts", "target", "factors", "predicted", "warnings"):
+        if self.strata is None and not self.classes:
+            object.__setattr__(self, "classes", self.labels)
+        if isinstance(self.strata, Mapping):
+            object.__setattr__(self, "strata", _read_strata(self.strata))
+        _check_type("strata", self.strata, (Strata, type(None)))
+        for name in (*PER_LABEL, "labels", "classes", "warnings"):
             _check_type(name, getattr(self, name), (list, tuple))
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("labels", "warnings"):
+        for name in ("labels", "classes", "warnings"):
             for value in getattr(self, name):
                 _check_type(f"every one of {name}", value, str)
         self._check_labels()
-        for name in ("counts", "target", "factors", "predicted"):
+        for name in PER_LABEL:
             values = getattr(self, name)
             if len(values) != len(self.labels):
                 raise ValueError(
@@ -120,17 +133,23 @@ class Plan:
             )
 
     def _check_labels(self) -> None:
-        if not self.labels:
-            raise ValueError("a plan needs at least one label, got none.")
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must be distinct, got {list(self.labels)!r}.")
+        for name in ("labels", "classes"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"{name} must have at least one label, got none.")
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} must be distinct, got {list(values)!r}.")
+        if self.strata is None and self.labels != self.classes:
+            raise ValueError("labels and classes must be the same without strata.")
+        if self.strata is not None and self.labels != self.strata.names:
+            raise ValueError("labels must be the names of the strata.")
         if self.label_dtype not in ("bytes", "int64"):
             raise ValueError(
                 f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
             )
         if self.label_dtype == "int64":
             try:
-                _ = [int(label) for label in self.labels]
+                _ = [int(label) for label in self.classes]
             except ValueError as error:
                 raise ValueError(
                     f"label_dtype is 'int64', but a label is no integer: {error}."
@@ -211,6 +230,13 @@ class Plan:
                 f"{sorted(names - set(fields))}, unknown {sorted(set(fields) - names)}."
             )
         return cls(**fields)
+
+
+def _read_strata(fields: Mapping) -> Strata:
+    try:
+        return Strata(**fields)
+    except TypeError as error:
+        raise ValueError(f"strata are not valid: {error}.") from None
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:

@@ -11,6 +11,15 @@ from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.version import __version__
 
+_MARGINAL_NOTES = {
+    "independent": "Records carry several labels and only their marginal counts are "
+    "known: predicted counts assume that labels occur independently of each other. Give "
+    "the planner examples for a plan that reaches the target.",
+    "pairwise": "Records carry several labels and only marginal and pairwise counts are "
+    "known: by the pairs, this plan misses the target by the distance shown. Give the "
+    "planner examples for one that reaches it.",
+}
+
 
 def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     """Returns the plan that turns the distribution of `counts` into the target.
@@ -21,7 +30,8 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     the size wanted, or come closest to it (`core.fit`).
 
     What the plan emits is predicted exactly where label sets or single labels are
-    known, and as if labels were independent otherwise; the plan says which.
+    known. Otherwise it is estimated, from pairwise counts of labels if there are any;
+    the plan says which.
 
     Args:
       counts: what is known of the labels.
@@ -47,15 +57,12 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     natural = np.array(counts.counts, np.float64)
     details = {"imbalance": {"natural": diagnostics.imbalance(natural, label_sets)}}
     if label_sets is None:
-        prediction = "independent"
-        predicted, emitted = factors_lib.predict_independent(
-            factors, natural, counts.num_labeled, **rule
+        prediction = "independent" if counts.pairs is None else "pairwise"
+        predicted, emitted = factors_lib.predict_marginal(
+            factors, natural, counts.num_labeled, counts.pairs, **rule
         )
         details["imbalance"]["predicted"] = diagnostics.imbalance(predicted)
-        notes.append(
-            "Records carry several labels and only their marginal counts are known: "
-            "predicted counts assume that labels occur independently of each other."
-        )
+        notes.append(_MARGINAL_NOTES[prediction])
     else:
         prediction = "exact"
         predicted, emitted = factors_lib.predict(factors, label_sets, **rule)
@@ -66,6 +73,8 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         label_dtype=counts.label_dtype,
         multi_label=counts.multi_label,
         labels=counts.labels,
+        classes=counts.classes,
+        strata=counts.strata,
         counts=counts.counts,
         target=tuple(target.tolist()),
         factors=tuple(factors.tolist()),

@@ -1,23 +1,45 @@
-"""Counts the label sets of TFRecord files, for plans that know what occurs together."""
+"""Counts label sets and strata of TFRecord files, for plans that know them exactly."""
 
 import collections
-from typing import Counter, Iterable, Optional, Tuple, Union
+import dataclasses
+from typing import Any, Counter, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
+from tfx_resampling.core.strata import Bucket, Column, ColumnSpec, Strata, column_name
 from tfx_resampling.data import labels, records
+from tfx_resampling.data import strata as strata_lib
 from tfx_resampling.data.features import Features
 from tfx_resampling.data.options import InputOptions
 
-# The distinct labels of a record, sorted: bytes or integers.
-LabelSet = Tuple[Union[bytes, int], ...]
+# What is counted of a record: its distinct labels, sorted (bytes or integers), and for
+# each column its value (bytes or integer), its bucket (integer), or None.
+Key = Tuple[Tuple[Any, ...], Tuple[Any, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CountSpec:
+    """What is to be counted.
+
+    Attributes:
+      label_key: the label feature, bytes or int64, 0 to n values per record.
+      label_dtype: "bytes" or "int64", its type.
+      columns: columns of strata, each with 0 or 1 values per record: with boundaries,
+        or with values that are yet to be found.
+    """
+
+    label_key: str
+    label_dtype: str
+    columns: Tuple[Column, ...] = ()
 
 
 def count_labels(
     file_pattern: records.FilePattern,
     label_key: str,
+    *,
+    strata: Sequence[ColumnSpec] = (),
     options: Optional[InputOptions] = None,
 ) -> LabelCounts:
     """Returns exact label counts of TFRecord files, label sets included.
@@ -28,98 +50,206 @@ def count_labels(
     Args:
       file_pattern: one or several patterns of TFRecord files of tf.train.Example.
       label_key: the label feature, bytes or int64, 0 to n values per record.
+      strata: columns whose combinations are counted in place of labels.
       options: `compression`, `chunk_size`, `cycle_length` and `num_parallel_calls`.
 
     Raises:
       ValueError: no file or record, a label feature of floats, a label that is not
-        UTF-8, or no label at all.
+        UTF-8, no label at all, or a column that is not there.
     """
     options = options or InputOptions()
     files = records.match_files(file_pattern)
     compressions = records.compression_types(files, options.compression)
-    label_dtype = Features(files, compressions).label_dtype(label_key)
-    sets = count_label_sets(files, compressions, label_key, label_dtype, options)
+    spec = find_spec(files, compressions, label_key, strata)
+    counted = count_files(files, compressions, spec, options)
     source = {"files": len(files), "file_pattern": str(file_pattern)}
-    return to_label_counts(sets, label_key, label_dtype, source)
+    return to_label_counts(counted, spec, source)
 
 
-def count_label_sets(
+def find_spec(
+    files: Sequence[str],
+    compressions: Sequence[str],
+    label_key: str,
+    strata: Sequence[ColumnSpec] = (),
+) -> CountSpec:
+    """Returns what to count, with types as the first records have them.
+
+    Raises:
+      ValueError: a column is not there, has floats but no boundaries or bytes and
+        boundaries, or quantiles that are not yet boundaries.
+    """
+    features = Features(files, compressions)
+    columns = []
+    for column in strata:
+        name = column_name(column)
+        dtype = features.dtype("column of strata", name)
+        boundaries = column.boundaries if isinstance(column, Bucket) else None
+        if isinstance(column, Bucket) and boundaries is None:
+            raise ValueError(
+                f"quantiles of Bucket {name!r} are taken from statistics; without "
+                "statistics give boundaries."
+            )
+        kind = {tf.string: "bytes", tf.int64: "int64", tf.float32: "float"}[dtype]
+        if kind == "float" and boundaries is None:
+            raise ValueError(
+                f"column {name!r} of strata has floats: give a Bucket with boundaries "
+                "or quantiles."
+            )
+        if kind == "bytes" and boundaries is not None:
+            raise ValueError(f"Bucket {name!r} needs numbers, the feature has bytes.")
+        columns.append(Column(name, kind, boundaries=boundaries))
+    return CountSpec(label_key, features.label_dtype(label_key), tuple(columns))
+
+
+def count_files(
     files: Iterable[str],
     compressions: Iterable[str],
-    label_key: str,
-    label_dtype: str,
+    spec: CountSpec,
     options: InputOptions,
-) -> Counter[LabelSet]:
-    """Returns label set -> number of records of TFRecord files.
+) -> Counter[Key]:
+    """Returns key -> number of records of TFRecord files.
 
     Args:
       files: the files.
       compressions: compression of each.
-      label_key: the label feature.
-      label_dtype: "bytes" or "int64", its type.
+      spec: what to count.
       options: as `count_labels`.
     """
-    spec = labels.feature_spec(label_key, label_dtype)
+    features = labels.feature_spec(spec.label_key, spec.label_dtype)
+    for column in spec.columns:
+        # A column may be the label feature itself.
+        features |= strata_lib.feature_spec(column.name, column.dtype)
 
     def parse(name, serialized):
-        values = tf.io.parse_example(serialized, spec)[label_key]
-        return values.flat_values, values.row_lengths()
+        parsed = tf.io.parse_example(serialized, features)
+        values = parsed[spec.label_key]
+        parts = [(values.flat_values, values.row_lengths())]
+        for column in spec.columns:
+            values = parsed[column.name]
+            flat = values.flat_values
+            if column.boundaries is not None:
+                flat = strata_lib.bucket_codes(flat, column.boundaries)
+            single = strata_lib.check_single(values, column.name, name)
+            with tf.control_dependencies([single]):
+                parts.append((flat, values.row_lengths()))
+        return tuple(parts)
 
     chunks = records.record_chunks(
         tf.constant(list(files)), tf.constant(list(compressions)), options
     ).map(parse, num_parallel_calls=options.num_parallel_calls or tf.data.AUTOTUNE)
-    sets = collections.Counter()
-    for values, lengths in chunks.as_numpy_iterator():
-        ends = np.cumsum(lengths)
-        values = values.tolist()
-        sets.update(
-            tuple(sorted(set(values[end - length : end])))
-            for end, length in zip(ends.tolist(), lengths.tolist())
-        )
-    return sets
+    counted = collections.Counter()
+    for first, *others in chunks.as_numpy_iterator():
+        label_sets = [tuple(sorted(set(values))) for values in _rows(*first)]
+        columns = [
+            [values[0] if values else None for values in _rows(*other)]
+            for other in others
+        ]
+        strata = list(zip(*columns)) if columns else [()] * len(label_sets)
+        counted.update(zip(label_sets, strata))
+    return counted
+
+
+def _rows(values: np.ndarray, lengths: np.ndarray) -> List[list]:
+    ends = np.cumsum(lengths).tolist()
+    values = values.tolist()
+    return [values[end - n : end] for end, n in zip(ends, lengths.tolist())]
 
 
 def to_label_counts(
-    sets: Counter[LabelSet], label_key: str, label_dtype: str, source: dict
+    counted: Counter[Key], spec: CountSpec, source: dict
 ) -> LabelCounts:
-    """Returns the counts of label sets as `make_plan` takes them.
+    """Returns counts as `make_plan` takes them: of strata, if `spec` has columns.
 
     Args:
-      sets: label set -> number of records.
-      label_key: the label feature.
-      label_dtype: "bytes" or "int64".
+      counted: key -> number of records.
+      spec: what was counted.
       source: where the records come from; becomes part of the plan.
 
     Raises:
       ValueError: a label that is not UTF-8, or no label at all.
     """
-    names = {value: _text(value, label_key) for key in sets for value in key}
-    ordered = sorted(names, key=lambda value: label_order(label_dtype)(names[value]))
-    index = {value: i for i, value in enumerate(ordered)}
+    sets = collections.Counter()
+    for (label_set, _), count in counted.items():
+        sets[label_set] += count
+    index = _indices(
+        (value for label_set in sets for value in label_set),
+        spec.label_key,
+        spec.label_dtype,
+    )
+    classes = tuple(index)
     # Sorted, so that the result does not depend on the order of reading.
-    rows = sorted((sorted(index[v] for v in key), n) for key, n in sets.items())
-    label_sets = LabelSets.from_sets([row for row, _ in rows], [n for _, n in rows])
-    totals = label_sets.label_totals(label_sets.weights, len(ordered))
-    return LabelCounts(
-        label_key=label_key,
-        labels=tuple(names[value] for value in ordered),
-        counts=tuple(int(total) for total in totals),
+    rows = sorted(
+        (sorted({index[_text(v, spec.label_key)] for v in label_set}), n)
+        for label_set, n in sets.items()
+    )
+    common = dict(
+        label_key=spec.label_key,
+        label_dtype=spec.label_dtype,
         num_records=sum(sets.values()),
+        classes=classes,
+        source=source,
+    )
+    if spec.columns:
+        strata, counts = _strata(counted, spec.columns)
+        return LabelCounts(labels=strata.names, counts=counts, strata=strata, **common)
+    label_sets = LabelSets.from_sets([row for row, _ in rows], [n for _, n in rows])
+    totals = label_sets.label_totals(label_sets.weights, len(classes))
+    return LabelCounts(
+        labels=classes,
+        counts=tuple(int(total) for total in totals),
         num_unlabeled=sets.get((), 0),
-        label_dtype=label_dtype,
         multi_label=any(len(row) > 1 for row, _ in rows),
         label_sets=label_sets,
-        source=source,
+        **common,
     )
 
 
-def _text(value: Union[bytes, int], label_key: str) -> str:
+def _strata(
+    counted: Counter[Key], columns: Sequence[Column]
+) -> Tuple[Strata, Tuple[int, ...]]:
+    """Returns the strata that occur, sorted, and their counts."""
+    groups = collections.Counter()
+    for (_, values), count in counted.items():
+        groups[values] += count
+    resolved, indices = [], []
+    for i, column in enumerate(columns):
+        index = None
+        if column.boundaries is None:
+            present = (values[i] for values in groups if values[i] is not None)
+            index = _indices(present, column.name, column.dtype)
+            column = dataclasses.replace(column, values=tuple(index))
+        resolved.append(column)
+        indices.append(index)
+
+    def code(value, column, index):
+        if value is None:
+            return column.missing
+        return value if index is None else index[_text(value, column.name)]
+
+    coded = sorted(
+        (
+            tuple(map(code, values, resolved, indices)),
+            count,
+        )
+        for values, count in groups.items()
+    )
+    strata = Strata(tuple(resolved), tuple(group for group, _ in coded))
+    return strata, tuple(count for _, count in coded)
+
+
+def _indices(values: Iterable[Any], feature: str, dtype: str) -> Dict[str, int]:
+    """Returns text -> position of distinct values, in the order of labels."""
+    texts = {_text(value, feature) for value in values}
+    return {t: i for i, t in enumerate(sorted(texts, key=label_order(dtype)))}
+
+
+def _text(value: Any, feature: str) -> str:
     if not isinstance(value, bytes):
         return str(value)
     try:
         return value.decode()
     except UnicodeDecodeError:
         raise ValueError(
-            f"label feature {label_key!r} has the label {value!r}, which is not UTF-8. "
-            "Labels are text or integers."
+            f"feature {feature!r} has the value {value!r}, which is not UTF-8. Labels "
+            "are text or integers."
         ) from None

@@ -58,7 +58,7 @@ def input_fn(
 
     Returns:
       A data set of (x, y). y: float32 [batch, labels], multi-hot in the order of
-      `plan.labels`. x: float32 or uint8 [batch, height, width, channels]; or with
+      `plan.classes`. x: float32 or uint8 [batch, height, width, channels]; or with
       `keep`, a dict of "image", "seed" (int64 [batch, 2], one per sample) and the kept
       features ([batch]). With `image=None` x is a dict in which "record" (string
       [batch], serialized) stands for "image".
@@ -84,7 +84,7 @@ def input_fn(
     if image is not None:
         features.dtype("image key", image.key)
         spec[image.key] = tf.io.FixedLenFeature([], tf.string)
-    vocabulary = labels.Vocabulary(plan)
+    vocabulary = labels.Vocabulary(plan.classes, plan.label_dtype)
     parallel = options.num_parallel_calls or tf.data.AUTOTUNE
 
     def parse(serialized, seeds):

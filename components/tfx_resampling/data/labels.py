@@ -5,7 +5,6 @@ from typing import NamedTuple, Sequence, Union
 import numpy as np
 import tensorflow as tf
 
-from tfx_resampling.core.plan import Plan
 from tfx_resampling.data import checks, draws
 
 
@@ -13,7 +12,7 @@ class Labels(NamedTuple):
     """Labels of n records in compressed sparse rows.
 
     Attributes:
-      ids: int64 [values], index into `plan.labels`; `len(plan.labels)` if unknown.
+      ids: int64 [values], index into the vocabulary; its size if unknown.
       rows: int64 [values], record of each value, ascending.
       num_rows: int64 scalar, n.
     """
@@ -31,16 +30,17 @@ class Vocabulary:
     compared, so that an unknown label is never taken for a known one.
     """
 
-    def __init__(self, plan: Plan):
-        self.size = len(plan.labels)
-        if plan.label_dtype == "int64":
-            keys = np.array([int(label) for label in plan.labels], np.int64)
+    def __init__(self, values: Sequence[str], dtype: str):
+        """Makes a vocabulary of `values`, "bytes" or "int64" by `dtype`."""
+        self.size = len(values)
+        if dtype == "int64":
+            keys = np.array([int(value) for value in values], np.int64)
             names = None
         else:
-            names = np.array([label.encode() for label in plan.labels], object)
+            names = np.array([value.encode() for value in values], object)
             keys = tf.bitcast(draws.fingerprints(tf.constant(names)), tf.int64).numpy()
             if len(set(keys.tolist())) != len(keys):
-                raise ValueError("two labels of the plan have the same fingerprint.")
+                raise ValueError(f"two of {values!r} have the same fingerprint.")
         order = np.argsort(keys)
         self._keys = keys[order]
         self._ids = order.astype(np.int64)

@@ -29,8 +29,8 @@ class InputOptions:
       compression: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP", "ZLIB".
       key_feature: feature (one bytes or int64 value) that identifies a record. None
         takes FarmHash fingerprint64 of the whole serialized record.
-      unknown_labels: what a label that the plan does not know does to its record:
-        "error", or the factor of such labels.
+      unknown_labels: what a label or stratum that the plan does not know does to its
+        record: "error", or the factor of such labels.
     """
 
     epochs: Optional[int] = None

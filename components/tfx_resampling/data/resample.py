@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfx_resampling.core import draws as core_draws
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data import checks, draws, records
+from tfx_resampling.data import checks, draws, records, strata
 from tfx_resampling.data import labels as labels_lib
 from tfx_resampling.data.options import InputOptions
 
@@ -28,12 +28,16 @@ class DecisionRule:
     def __init__(self, plan: Plan, options: InputOptions, key_dtype=tf.string):
         self._plan = plan
         self._options = options
-        self._vocabulary = labels_lib.Vocabulary(plan)
         self._unknown_is_error = options.unknown_labels == "error"
         unknown = 1.0 if self._unknown_is_error else float(options.unknown_labels)
         self._factors = np.append(np.array(plan.factors, np.float64), unknown)
         self._unlabeled = float(core_draws.quantize(plan.unlabeled_factor))
-        self._features = labels_lib.feature_spec(plan.label_key, plan.label_dtype)
+        if plan.strata is None:
+            self._vocabulary = labels_lib.Vocabulary(plan.labels, plan.label_dtype)
+            self._features = labels_lib.feature_spec(plan.label_key, plan.label_dtype)
+        else:
+            self._strata = strata.StratumLookup(plan.strata)
+            self._features = self._strata.features
         self._key_dtype = key_dtype
 
     @property
@@ -57,21 +61,21 @@ class DecisionRule:
           epoch: int64 scalar.
         """
         parsed = tf.io.parse_example(serialized, self._features)
-        values = parsed[self._plan.label_key]
-        labels = labels_lib.labels_of(values, self._vocabulary)
-        factors = self._record_factors(labels)
-        known = tf.no_op()
-        if self._unknown_is_error:
-            where = [f"label feature {self._plan.label_key} of ", name]
-            known = labels_lib.check_known(values, labels, self._vocabulary, where)
+        by_unit = self._by_label if self._plan.strata is None else self._by_stratum
+        factors, known = by_unit(parsed, name)
         with tf.control_dependencies([known]):
             hashes = draws.seeded_hash(self._plan.seed, self._keys(serialized, name))
         spent = factors * tf.cast(epoch, tf.float64)
         return hashes, draws.copies(draws.bets(hashes), factors, spent)
 
-    def _record_factors(self, labels: labels_lib.Labels) -> tf.Tensor:
-        """The graph twin of `core.factors.record_factors`: float64 [n]."""
-        values = tf.gather(self._factors, labels.ids)
+    def _by_label(self, parsed, name: tf.Tensor):
+        """The graph twin of `core.factors.record_factors`: float64 [n], and a check."""
+        values = parsed[self._plan.label_key]
+        labels = labels_lib.labels_of(values, self._vocabulary)
+        known = tf.no_op()
+        if self._unknown_is_error:
+            where = [f"label feature {self._plan.label_key} of ", name]
+            known = labels_lib.check_known(values, labels, self._vocabulary, where)
         rows, num_rows = labels.rows, labels.num_rows
         reduce = {
             "product": tf.math.unsorted_segment_prod,
@@ -79,13 +83,32 @@ class DecisionRule:
             "min": tf.math.unsorted_segment_min,
             "mean": tf.math.unsorted_segment_mean,
         }[self._plan.combine]
-        combined = reduce(values, rows, num_rows)
-        clipped = tf.clip_by_value(
-            combined, self._plan.min_factor, self._plan.max_factor
-        )
+        combined = reduce(tf.gather(self._factors, labels.ids), rows, num_rows)
         ones = tf.ones_like(rows, tf.int32)
         is_labeled = tf.math.unsorted_segment_sum(ones, rows, num_rows) > 0
-        return tf.where(is_labeled, draws.quantize(clipped), self._unlabeled)
+        return tf.where(is_labeled, self._bounded(combined), self._unlabeled), known
+
+    def _by_stratum(self, parsed, name: tf.Tensor):
+        """Repeat factors of the records' strata, float64 [n], and a check."""
+        ids = self._strata.lookup(parsed, name)
+        known = tf.no_op()
+        if self._unknown_is_error:
+
+            def message():
+                row = tf.where(tf.equal(ids, self._strata.size))[0, 0]
+                return [
+                    *("a record of ", name, " is in the stratum "),
+                    *(self._strata.describe(parsed, row), ", which the plan does not "),
+                    "know. Make the plan from this data, or set unknown_labels to a ",
+                    "factor.",
+                ]
+
+            known = checks.require(tf.reduce_all(ids < self._strata.size), message)
+        return self._bounded(tf.gather(self._factors, ids)), known
+
+    def _bounded(self, factors: tf.Tensor) -> tf.Tensor:
+        low, high = self._plan.min_factor, self._plan.max_factor
+        return draws.quantize(tf.clip_by_value(factors, low, high))
 
     def _keys(self, serialized: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         """Returns uint64 [n], what identifies each record."""

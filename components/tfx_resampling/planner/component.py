@@ -11,6 +11,7 @@ from tfx.types import standard_artifacts
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.planner import executor, spec
+from tfx_resampling.planner.statistics import check_strata
 from tfx_resampling.version import __version__
 
 
@@ -74,9 +75,9 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             seed, else str in the form that `PlannerConfig` parses.
 
         Raises:
-          ValueError: neither statistics nor examples, or an option that is not valid
-            or not known. Runtime parameters are
-            checked when the component runs.
+          ValueError: neither statistics nor examples, an option that is not valid or
+            not known, or strata that the given inputs cannot tell. Runtime parameters
+            are checked when the component runs.
         """
         if statistics is None and examples is None:
             raise ValueError("statistics or examples must be given, or both.")
@@ -89,6 +90,11 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             for name, value in options.items()
             if isinstance(value, data_types.RuntimeParameter)
         }
+        if "strata" in runtime:
+            raise ValueError(
+                "strata cannot be a runtime parameter: which inputs they need must be "
+                "known when the pipeline is built."
+            )
         static = {k: v for k, v in options.items() if k not in runtime}
         if config is None:
             if "label_key" not in options:
@@ -97,6 +103,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             config = PlannerConfig(**{"label_key": "label", **static})
         else:
             config = dataclasses.replace(config, **static)
+        check_strata(config.strata, statistics is not None, examples is not None)
         properties = {**spec.properties_from_config(config), **runtime}
         super().__init__(
             spec=spec.ResamplePlannerSpec(

@@ -60,15 +60,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         schema: Optional[schema_pb2.Schema],
     ) -> LabelCounts:
         given = input_dict.get(spec.STATISTICS_KEY)
+        artifact = artifact_utils.get_single_instance(given) if given else None
         if not input_dict.get(spec.EXAMPLES_KEY):
-            artifact = artifact_utils.get_single_instance(given)
-            return statistics.label_counts(
-                artifact, config.split, config.label_key, schema
-            )
+            arguments = (artifact, config.split, config.label_key)
+            if config.strata:
+                return statistics.stratum_counts(*arguments, config.strata, schema)
+            return statistics.label_counts(*arguments, schema)
         counts = examples.label_counts(
             input_dict[spec.EXAMPLES_KEY],
             config.split,
             config.label_key,
+            statistics.with_boundaries(config.strata, artifact, config.split),
             self._make_beam_pipeline,
             self._get_tmp_dir(),
         )

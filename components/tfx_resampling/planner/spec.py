@@ -9,6 +9,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.core import config as config_lib
 from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.strata import format_columns
 
 STATISTICS_KEY = "statistics"
 EXAMPLES_KEY = "examples"
@@ -29,6 +30,7 @@ _PROPERTY_TYPES = {
     "max_factor": float,
     "combine": str,
     "unlabeled": str,
+    "strata": str,
     "split": str,
     "seed": int,
     "on_unreachable": str,
@@ -66,6 +68,7 @@ def properties_from_config(config: PlannerConfig) -> Dict[str, Any]:
     values["target"] = config_lib.format_target(config.target)
     values["size"] = config_lib.format_size(config.size)
     values["unlabeled"] = str(config.unlabeled)
+    values["strata"] = format_columns(config.strata)
     return values
 
 

@@ -2,14 +2,22 @@
 
 import json
 import os
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
+import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_resampling.core.counts import LabelCounts, label_order
+from tfx_resampling.core.strata import (
+    Bucket,
+    Column,
+    ColumnSpec,
+    Strata,
+    format_columns,
+)
 
 STATS_FILE = "FeatureStats.pb"
 # TFDV's name of the slice that is the whole split.
@@ -42,7 +50,8 @@ def label_counts(
         labels are not text, or not all of its labels were counted.
     """
     path, notes = _locate(statistics, split)
-    dataset = _whole_dataset(path, split)
+    datasets = _datasets(path)
+    dataset = _whole_dataset(datasets, path, split)
     feature = _label_feature(dataset, label_key, path)
     counted = _counted_labels(feature, label_key, path)
     label_dtype = "int64" if feature.type == _Type.INT else "bytes"
@@ -65,10 +74,115 @@ def label_counts(
         num_unlabeled=num_unlabeled,
         label_dtype=label_dtype,
         multi_label=multi_label,
+        pairs=_pairs(datasets, label_key, labels) if multi_label else None,
         notes=tuple(notes + _sampling_notes(statistics, split)),
         source={"statistics": path, "split": split},
     )
     return counts.with_labels(domain(schema, label_key))
+
+
+def stratum_counts(
+    statistics: types.Artifact,
+    split: str,
+    label_key: str,
+    strata: Sequence[ColumnSpec],
+    schema: Optional[schema_pb2.Schema] = None,
+) -> LabelCounts:
+    """Returns the counts of the strata of one column, all that statistics can tell.
+
+    Args:
+      statistics: as `label_counts`.
+      split: as `label_counts`.
+      label_key: the label feature, whose values become the classes of the plan.
+      strata: the columns, see `check_strata`.
+      schema: as `label_counts`.
+
+    Raises:
+      ValueError: as `label_counts`, of the label feature or of the column; or a column
+        with several values per record.
+    """
+    check_strata(strata, has_statistics=True, has_examples=False)
+    (name,) = strata
+    classes = label_counts(statistics, split, label_key, schema)
+    column = label_counts(statistics, split, name)
+    if column.multi_label:
+        raise ValueError(
+            f"column {name!r} of strata has records with more than one value. Strata "
+            "take columns with one value per record."
+        )
+    resolved = Column(name, column.label_dtype, column.labels)
+    codes = list(range(len(column.labels)))
+    counts = list(column.counts)
+    if column.num_unlabeled:
+        codes.append(resolved.missing)
+        counts.append(column.num_unlabeled)
+    groups = Strata((resolved,), tuple((code,) for code in codes))
+    return LabelCounts(
+        label_key=label_key,
+        labels=groups.names,
+        counts=tuple(counts),
+        num_records=column.num_records,
+        label_dtype=classes.label_dtype,
+        classes=classes.labels,
+        strata=groups,
+        notes=column.notes,
+        source=column.source,
+    )
+
+
+def check_strata(
+    strata: Sequence[ColumnSpec], has_statistics: bool, has_examples: bool
+) -> None:
+    """Raises ValueError where the inputs given cannot tell the strata asked for."""
+    cut = [column for column in strata if isinstance(column, Bucket)]
+    for column in cut:
+        if column.quantiles is not None and not has_statistics:
+            raise ValueError(
+                f"quantiles of Bucket {column.name!r} are taken from statistics: add "
+                "statistics=..., or give boundaries."
+            )
+    if has_examples or not strata:
+        return
+    if cut or len(strata) > 1:
+        why = "buckets" if cut else "combinations of columns"
+        raise ValueError(
+            f"strata {format_columns(strata)} cannot be counted from statistics, which "
+            f"do not count {why}: add examples=..."
+        )
+
+
+def with_boundaries(
+    strata: Sequence[ColumnSpec], statistics: Optional[types.Artifact], split: str
+) -> Sequence[ColumnSpec]:
+    """Returns strata with quantiles turned into boundaries.
+
+    Boundaries are interpolated in the quantiles histogram of the statistics, so that
+    buckets hold about equally many records; equal boundaries are merged.
+
+    Raises:
+      ValueError: the statistics have no quantiles of the column.
+    """
+    result = []
+    for column in strata:
+        if isinstance(column, Bucket) and column.quantiles is not None:
+            check_strata([column], statistics is not None, has_examples=True)
+            path, _ = _locate(statistics, split)
+            whole = _whole_dataset(_datasets(path), path, split)
+            feature = _feature(whole, column.name, path)
+            histograms = {h.type: h for h in feature.num_stats.histograms}
+            quantiles = histograms.get(statistics_pb2.Histogram.QUANTILES)
+            if quantiles is None or not quantiles.buckets:
+                raise ValueError(
+                    f"statistics {path!r} have no quantiles of {column.name!r}; is it "
+                    "numeric? Give the Bucket boundaries."
+                )
+            edges = [quantiles.buckets[0].low_value]
+            edges += [bucket.high_value for bucket in quantiles.buckets]
+            positions = np.arange(1, column.quantiles) / column.quantiles
+            cuts = np.interp(positions, np.linspace(0, 1, len(edges)), edges)
+            column = Bucket(column.name, boundaries=np.unique(cuts).tolist())
+        result.append(column)
+    return result
 
 
 def _locate(statistics: types.Artifact, split: str) -> tuple:
@@ -93,11 +207,16 @@ def _locate(statistics: types.Artifact, split: str) -> tuple:
     return path, []
 
 
-def _whole_dataset(path: str, split: str) -> statistics_pb2.DatasetFeatureStatistics:
+def _datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
     with fileio.open(path, "rb") as file:
-        datasets = statistics_pb2.DatasetFeatureStatisticsList.FromString(
+        return statistics_pb2.DatasetFeatureStatisticsList.FromString(
             file.read()
         ).datasets
+
+
+def _whole_dataset(
+    datasets: Sequence[statistics_pb2.DatasetFeatureStatistics], path: str, split: str
+) -> statistics_pb2.DatasetFeatureStatistics:
     # Of sliced statistics the whole is one among many, not always the first.
     named = [dataset for dataset in datasets if dataset.name == _ALL_EXAMPLES]
     whole = (named or list(datasets) or [None])[0]
@@ -109,19 +228,25 @@ def _whole_dataset(path: str, split: str) -> statistics_pb2.DatasetFeatureStatis
     return whole
 
 
-def _label_feature(
-    dataset: statistics_pb2.DatasetFeatureStatistics, label_key: str, path: str
+def _feature(
+    dataset: statistics_pb2.DatasetFeatureStatistics, name: str, path: str
 ) -> statistics_pb2.FeatureNameStatistics:
     features = {}
     for feature in dataset.features:
         features[feature.name or ".".join(feature.path.step)] = feature
-    if label_key not in features:
+    if name not in features:
         raise ValueError(
-            f"label feature {label_key!r} is not in the statistics {path!r}, which "
-            f"have {sorted(features)}. Check label_key, and the feature_allowlist of "
+            f"feature {name!r} is not in the statistics {path!r}, which have "
+            f"{sorted(features)}. Check the name, and the feature_allowlist of "
             "StatisticsGen."
         )
-    feature = features[label_key]
+    return features[name]
+
+
+def _label_feature(
+    dataset: statistics_pb2.DatasetFeatureStatistics, label_key: str, path: str
+) -> statistics_pb2.FeatureNameStatistics:
+    feature = _feature(dataset, label_key, path)
     if feature.WhichOneof("stats") == "string_stats":
         return feature
     if feature.type == _Type.INT:
@@ -160,6 +285,30 @@ def _counted_labels(
             f"{stats.unique}."
         )
     return counted
+
+
+def _pairs(
+    datasets: Sequence[statistics_pb2.DatasetFeatureStatistics],
+    label_key: str,
+    labels: Sequence[str],
+) -> Optional[np.ndarray]:
+    """Returns pairwise counts of labels, if statistics were sliced by label value.
+
+    The slice of label l is the examples that have it, and the rank histogram of the
+    label feature in it says how often the others come with it.
+    """
+    slices = {dataset.name: dataset for dataset in datasets}
+    index = {label: i for i, label in enumerate(labels)}
+    result = np.zeros((len(labels), len(labels)))
+    for label, row in zip(labels, result):
+        dataset = slices.get(f"{label_key}_{label}")
+        if dataset is None:
+            return None
+        feature = _feature(dataset, label_key, label)
+        for bucket in feature.string_stats.rank_histogram.buckets:
+            if bucket.label in index:
+                row[index[bucket.label]] = bucket.sample_count
+    return result
 
 
 def domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:
