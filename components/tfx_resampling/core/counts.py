@@ -1,6 +1,7 @@
 """The natural distribution A: how often each label occurs, and with which others."""
 
 import dataclasses
+import operator
 from typing import Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -86,6 +87,9 @@ class LabelCounts:
     source: Mapping = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        # Plain integers, which JSON takes, of whatever integers came.
+        counts = tuple(operator.index(count) for count in self.counts)
+        object.__setattr__(self, "counts", counts)
         if not self.classes:
             object.__setattr__(self, "classes", self.labels)
         where = f"label feature {self.label_key!r}"

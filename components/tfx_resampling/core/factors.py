@@ -6,6 +6,7 @@ import numpy as np
 import scipy.optimize
 
 from tfx_resampling.core import draws
+from tfx_resampling.core.config import LARGEST_FACTOR
 from tfx_resampling.core.counts import LabelSets
 
 # Rows of the sample that stands for records whose labels are not known together.
@@ -105,7 +106,10 @@ def record_factors(
             combined = np.add.reduceat(values, starts) / lengths[filled]
         else:
             ufunc = {"product": np.multiply, "max": np.maximum, "min": np.minimum}
-            combined = ufunc[combine].reduceat(values, starts)
+            with np.errstate(over="ignore", invalid="ignore"):
+                combined = ufunc[combine].reduceat(values, starts)
+            # A product that overflows before it meets a 0 is 0.
+            combined = np.where(np.isnan(combined), 0.0, combined)
         result[filled] = np.clip(combined, min_factor, max_factor)
     return draws.quantize(result)
 
@@ -199,3 +203,34 @@ def _independent_chances(fractions: np.ndarray) -> np.ndarray:
     if excess(1.0) >= 0:
         return fractions
     return fractions * scipy.optimize.brentq(excess, low, 1.0)
+
+
+def plain_factors(
+    label_sets: LabelSets, target: np.ndarray, num_records: float, **rule
+) -> Optional[np.ndarray]:
+    """Returns T = s * B / A with s such that `num_records` are emitted, or None.
+
+    What a plan is without a fit, at a size that holds: the yardstick of a fit that does
+    not reach its target. None where no s gives the size.
+
+    Args:
+      label_sets: the label sets.
+      target: float64 [labels], B.
+      num_records: labeled records that an epoch is to emit.
+      **rule: as `record_factors`.
+    """
+    counts = label_sets.label_totals(label_sets.weights, len(target))
+    present = counts > 0
+    shares = np.where(present, counts, 1.0) / counts.sum()
+    ratio = np.where(present, target / shares, 1.0)
+
+    def scaled(log_scale):
+        return np.where(present, ratio * np.exp(log_scale), 1.0)
+
+    def excess(log_scale):
+        return predict(scaled(log_scale), label_sets, **rule)[1] - num_records
+
+    span = np.log(LARGEST_FACTOR)
+    if excess(-span) > 0 or excess(span) < 0:
+        return None
+    return scaled(scipy.optimize.brentq(excess, -span, span))

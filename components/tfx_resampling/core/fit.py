@@ -36,7 +36,8 @@ _GRADIENT_TOLERANCE = 1e-9
 # starts at the solution of the last one; a handful is usual.
 _SIZE_TOLERANCE = 1e-6
 _SIZE_STEPS = 40
-# Steps of the search for the smallest or largest size that reaches the target.
+# Halvings of the search for the smallest or largest size that reaches the target: to
+# within 0.05 %.
 _BISECTIONS = 16
 
 
@@ -122,14 +123,21 @@ class _Problem:
         """Returns lambda for which the expected number of records is `num_records`."""
         occurrences = self._counts.sum() * num_records / self._total
         exponents = self._start(occurrences)
+        below, above = 0.0, np.inf
         for _ in range(_SIZE_STEPS):
             exponents = self._solve(occurrences, exponents)
             records, _ = self._emitted(exponents)
             if abs(records - num_records) <= _SIZE_TOLERANCE * num_records:
                 break
-            # Records are near proportional to occurrences; where bounds bind, the step
-            # is limited so that it does not run away.
-            occurrences *= np.clip(num_records / max(records, 1e-300), 0.5, 2.0)
+            if records < num_records:
+                below = occurrences
+            else:
+                above = occurrences
+            # Records are near proportional to occurrences; where bounds bind they are
+            # not, and what is known to be too few or too many limits the step.
+            occurrences *= np.clip(num_records / max(records, 1e-300), 0.1, 10.0)
+            if not below < occurrences < above:
+                occurrences = (below + above) / 2
         return exponents
 
     def solve_for_extreme(self, largest: bool) -> np.ndarray:
@@ -140,7 +148,7 @@ class _Problem:
         good, bad = (-span, span) if largest else (span, -span)
         exponents = self._solve(natural * np.exp(good), self._start(natural))
         best = self._distance(exponents)
-        for _ in range(_BISECTIONS * 2):
+        for _ in range(_BISECTIONS):
             middle = (good + bad) / 2
             found = self._solve(natural * np.exp(middle), exponents)
             distance = self._distance(found)

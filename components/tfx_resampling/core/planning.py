@@ -11,13 +11,16 @@ from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.version import __version__
 
+# Total-variation distance up to which a fit has reached its target.
+_REACHED = 1e-6
+
 _MARGINAL_NOTES = {
     "independent": "Records carry several labels and only their marginal counts are "
-    "known: predicted counts assume that labels occur independently of each other. Give "
+    "known: predicted counts assume that labels occur independently. Give "
     "the planner examples for a plan that reaches the target.",
-    "pairwise": "Records carry several labels and only marginal and pairwise counts are "
-    "known: by the pairs, this plan misses the target by the distance shown. Give the "
-    "planner examples for one that reaches it.",
+    "pairwise": "Records carry several labels, only marginal and pairwise counts are "
+    "known: by the pairs, this plan misses the target by the distance shown. Give "
+    "the planner examples for one that reaches it.",
 }
 
 
@@ -47,13 +50,7 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
             f"{config.label_key!r}."
         )
     label_sets = _known_label_sets(counts)
-    target, factors, bounds, notes = _transformation(counts, config, label_sets)
-    rule = dict(
-        combine=config.combine,
-        min_factor=bounds.low,
-        max_factor=bounds.high,
-        unlabeled_factor=config.unlabeled_factor,
-    )
+    target, factors, rule, notes = _transformation(counts, config, label_sets)
     natural = np.array(counts.counts, np.float64)
     details = {"imbalance": {"natural": diagnostics.imbalance(natural, label_sets)}}
     if label_sets is None:
@@ -110,10 +107,15 @@ def _known_label_sets(counts: LabelCounts):
 
 def _transformation(
     counts: LabelCounts, config: PlannerConfig, label_sets
-) -> Tuple[np.ndarray, np.ndarray, fit.Bounds, list]:
-    """Returns (B, T, bounds of records' factors, warnings)."""
+) -> Tuple[np.ndarray, np.ndarray, dict, list]:
+    """Returns (B, T, rule as in `factors.record_factors`, warnings)."""
     natural = np.array(counts.counts, np.float64)
-    bounds = fit.Bounds(config.min_factor, config.max_factor)
+    rule = dict(
+        combine=config.combine,
+        min_factor=config.min_factor,
+        max_factor=config.max_factor,
+        unlabeled_factor=config.unlabeled_factor,
+    )
     empty = [label for label, n in zip(counts.labels, counts.counts) if n == 0]
     notes = []
     if empty:
@@ -131,13 +133,13 @@ def _transformation(
         if counts.multi_label and label_sets and config.combine == "product":
             # Records, not labels, are bounded then: a factor of 300 is no harm where
             # every record with the label also has one of 0.1.
-            factors, bounds = _fit(label_sets, target, epoch, bounds)
-            return target, factors, bounds, notes
+            factors, rule = _fit(label_sets, target, epoch, rule, notes)
+            return target, factors, rule, notes
         factors = factors_lib.label_factors(natural, target, *epoch)
-    clipped = np.clip(factors, bounds.low, bounds.high)
+    clipped = np.clip(factors, config.min_factor, config.max_factor)
     for name, bound, binds in (
-        ("max_factor", bounds.high, factors > bounds.high),
-        ("min_factor", bounds.low, factors < bounds.low),
+        ("max_factor", config.max_factor, factors > config.max_factor),
+        ("min_factor", config.min_factor, factors < config.min_factor),
     ):
         if binds.any():
             names = [counts.labels[i] for i in np.flatnonzero(binds)]
@@ -145,22 +147,54 @@ def _transformation(
                 f"{name} {bound:g} binds for {len(names)} of {len(counts.labels)} "
                 f"labels: {_some(names)}. Their target shares are not reached."
             )
-    return target, clipped, bounds, notes
+    return target, clipped, rule, notes
 
 
 def _fit(
-    label_sets: LabelSets, target: np.ndarray, epoch: tuple, bounds: fit.Bounds
-) -> Tuple[np.ndarray, fit.Bounds]:
-    """Returns (T, bounds). `epoch`: the arguments of `factors.labeled_records`."""
-    size = epoch[0]
-    if size == "undersample":
-        bounds = fit.Bounds(min(bounds.low, 1.0), min(bounds.high, 1.0))
-        return fit.fit_extreme_size(label_sets, target, bounds, largest=True), bounds
-    if size == "oversample":
-        bounds = fit.Bounds(max(bounds.low, 1.0), max(bounds.high, 1.0))
-        return fit.fit_extreme_size(label_sets, target, bounds, largest=False), bounds
+    label_sets: LabelSets, target: np.ndarray, epoch: tuple, rule: dict, notes: list
+) -> Tuple[np.ndarray, dict]:
+    """Returns (T, rule).
+
+    Args:
+      label_sets: the label sets.
+      target: float64 [labels], B.
+      epoch: the arguments of `factors.labeled_records`.
+      rule: as in `factors.record_factors`.
+      notes: gets a line where the rule is not the one asked for.
+    """
+    size, low, high = epoch[0], rule["min_factor"], rule["max_factor"]
+    if size in ("undersample", "oversample"):
+        limit = min if size == "undersample" else max
+        rule = {**rule, "min_factor": limit(low, 1.0), "max_factor": limit(high, 1.0)}
+        bounds = fit.Bounds(rule["min_factor"], rule["max_factor"])
+        largest = size == "undersample"
+        return fit.fit_extreme_size(label_sets, target, bounds, largest), rule
     num_records = factors_lib.labeled_records(*epoch)
-    return fit.fit_factors(label_sets, target, num_records, bounds), bounds
+    bounds = fit.Bounds(low, high)
+    factors = fit.fit_factors(label_sets, target, num_records, bounds)
+    best = _distance(factors, label_sets, target, rule)
+    if best > _REACHED:
+        # Of an unreachable target the fit is close to the closest distribution; now and
+        # then the plain rule happens to be closer.
+        for combine in ("product", "max"):
+            other = {**rule, "combine": combine}
+            plain = factors_lib.plain_factors(label_sets, target, num_records, **other)
+            if plain is None:
+                continue
+            distance = _distance(plain, label_sets, target, other)
+            if distance < best:
+                best, factors, rule = distance, plain, other
+        if rule["combine"] != "product":
+            notes.append(
+                "The target is not reached, and combining factors by their maximum in "
+                "place of their product comes closest to it."
+            )
+    return factors, rule
+
+
+def _distance(factors, label_sets: LabelSets, target: np.ndarray, rule: dict) -> float:
+    counts, _ = factors_lib.predict(factors, label_sets, **rule)
+    return float(np.abs(counts / (counts.sum() or 1.0) - target).sum() / 2)
 
 
 def _details(counts, label_sets, factors, rule, predicted, target) -> dict:

@@ -84,6 +84,8 @@ class DecisionRule:
             "mean": tf.math.unsorted_segment_mean,
         }[self._plan.combine]
         combined = reduce(tf.gather(self._factors, labels.ids), rows, num_rows)
+        # A product that overflows before it meets a 0 is 0.
+        combined = tf.where(tf.math.is_nan(combined), tf.zeros_like(combined), combined)
         ones = tf.ones_like(rows, tf.int32)
         is_labeled = tf.math.unsorted_segment_sum(ones, rows, num_rows) > 0
         return tf.where(is_labeled, self._bounded(combined), self._unlabeled), known

@@ -1,0 +1,158 @@
+"""PlannerConfig: what is parsed, what is refused, and the way back to JSON."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from tfx_resampling.core import config
+from tfx_resampling.core.config import PlannerConfig
+
+
+@pytest.mark.parametrize(
+    "name, value, parsed",
+    [
+        ("size", None, None),
+        ("size", "preserve", "preserve"),
+        ("size", "undersample", "undersample"),
+        ("size", "oversample", "oversample"),
+        ("size", "ratio:0.5", 0.5),
+        ("size", "records:200", 200),
+        ("size", 0.5, 0.5),
+        ("size", 1.0, 1.0),
+        ("size", 200, 200),
+        ("min_factor", "0.25", 0.25),
+        ("min_factor", 1, 1.0),
+        ("max_factor", 1_000_000, 1e6),
+        ("max_factor", "3", 3.0),
+        ("unlabeled", "keep", "keep"),
+        ("unlabeled", "drop", "drop"),
+        ("unlabeled", "0.5", 0.5),
+        ("unlabeled", 2, 2.0),
+        ("target", '{"a": 0.5, "b": 0.5}', {"a": 0.5, "b": 0.5}),
+        ("target", '{"a": 10}', {"a": 10}),
+        ("target", {"a": 10}, {"a": 10}),
+        ("target", "sqrt", "sqrt"),
+        ("combine", "mean", "mean"),
+        ("seed", 2**63 - 1, 2**63 - 1),
+    ],
+)
+def test_options_are_parsed(name, value, parsed):
+    result = getattr(PlannerConfig("label", **{name: value}), name)
+    assert result == parsed
+    assert type(result) is type(parsed)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"label_key": ""}, "label_key must be a non-empty string, got ''"),
+        ({"label_key": None}, "label_key must be a non-empty string, got None"),
+        ({"label_key": b"label"}, "label_key must be"),
+        ({"split": ""}, "split must be a non-empty string"),
+        ({"split": 1}, "split must be a non-empty string, got 1"),
+        ({"target": "even"}, "target must be .*got 'even'"),
+        ({"target": {}}, "target must give some label"),
+        ({"size": 1}, "size must be .*got 1"),  # As many as before is 1.0.
+        ({"size": "records:1"}, "size must be .*got 'records:1'"),
+        ({"size": 0}, "size must be .*got 0"),
+        ({"size": -5}, "size must be .*got -5"),
+        ({"size": 0.0}, "size must be .*got 0.0"),
+        ({"size": -0.5}, "size must be .*got -0.5"),
+        ({"size": math.nan}, "size must be .*got nan"),
+        ({"size": math.inf}, "size must be .*got inf"),
+        ({"size": True}, "size must be .*got True"),
+        ({"size": "half"}, "size must be .*got 'half'"),
+        ({"size": "0.5"}, "size must be .*'ratio:0.5'.*got '0.5'"),
+        ({"size": "ratio:"}, "size must be"),
+        ({"size": "ratio:nan"}, "size must be"),
+        ({"size": "records:2.5"}, "size must be"),
+        ({"size": [2]}, "size must be"),
+        ({"min_factor": -0.1}, "min_factor must be a number from 0 .*got -0.1"),
+        ({"min_factor": math.nan}, "min_factor must be .*got nan"),
+        ({"min_factor": True}, "min_factor must be .*got True"),
+        ({"min_factor": "few"}, "min_factor must be .*got 'few'"),
+        ({"min_factor": None}, "min_factor must be .*got None"),
+        ({"max_factor": math.inf}, "max_factor must be .*got inf"),
+        ({"max_factor": 1e6 + 1}, r"max_factor must be a number from 0 to 1e\+06"),
+        ({"max_factor": -1}, "max_factor must be"),
+        ({"min_factor": 3, "max_factor": 2}, "min_factor must be <= max_factor"),
+        ({"min_factor": 200}, "min_factor must be <= max_factor, got 200.0 > 100.0"),
+        ({"combine": "sum"}, "combine must be one of .*'mean'.*got 'sum'"),
+        ({"combine": None}, "combine must be one of"),
+        ({"unlabeled": "ignore"}, r"unlabeled must be .*'ignore'.*\['keep', 'drop'\]"),
+        ({"unlabeled": -1}, "unlabeled must be"),
+        ({"unlabeled": False}, "unlabeled must be .*got False"),
+        ({"unlabeled": math.nan}, "unlabeled must be"),
+        ({"seed": -1}, "seed must be an integer from 0 .*got -1"),
+        ({"seed": 2**63}, "seed must be"),
+        ({"seed": 1.0}, "seed must be .*got 1.0"),
+        ({"seed": "1"}, "seed must be"),
+        ({"seed": True}, "seed must be .*got True"),
+        ({"on_unreachable": "ignore"}, "on_unreachable must be one of .*got 'ignore'"),
+        ({"tolerance": -0.1}, "tolerance must be"),
+        ({"tolerance": 1.5}, "tolerance must be a distance from 0 to 1, got 1.5"),
+        ({"tolerance": math.nan}, "tolerance must be"),
+        ({"target": {"a": 5}, "size": 0.5}, "size must be left out"),
+        ({"target": "repeat_threshold:0.1", "size": "preserve"}, "size must be left"),
+    ],
+)
+def test_bad_options_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        PlannerConfig(**{"label_key": "label", **options})
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(TypeError, match="temperature"):
+        PlannerConfig("label", temperature=0.5)
+
+
+def test_options_cannot_be_changed_afterwards():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PlannerConfig("label").seed = 3
+
+
+@pytest.mark.parametrize(
+    "unlabeled, factor", [("keep", 1.0), ("drop", 0.0), (0.5, 0.5), ("0.25", 0.25)]
+)
+def test_unlabeled_is_a_factor(unlabeled, factor):
+    assert PlannerConfig("label", unlabeled=unlabeled).unlabeled_factor == factor
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"target": "power:0.3", "size": "undersample", "seed": 9},
+        {"size": 0.3},
+        {"size": 1e-7},
+        {"size": 20_000, "combine": "max", "unlabeled": "drop"},
+        {"target": {"a": 0.25}, "min_factor": 0.1, "max_factor": 8},
+        {"target": {"a": 10, "é": 3}, "unlabeled": 0.1, "split": "eval"},
+    ],
+)
+def test_to_dict_survives_json(options):
+    made = PlannerConfig("label", **options)
+    assert PlannerConfig(**json.loads(json.dumps(made.to_dict()))) == made
+
+
+@pytest.mark.parametrize(
+    "size, text",
+    [
+        (None, None),
+        ("preserve", "preserve"),
+        (0.5, "ratio:0.5"),
+        (1.0, "ratio:1.0"),
+        (200, "records:200"),
+    ],
+)
+def test_sizes_have_a_string_form(size, text):
+    assert config.format_size(size) == text
+    assert PlannerConfig("label", size=text).size == size
+
+
+@pytest.mark.parametrize("target", ["sqrt", {"a": 0.5}, {"a": 7, "é": 1}])
+def test_targets_have_a_string_form(target):
+    text = config.format_target(target)
+    assert isinstance(text, str)
+    assert PlannerConfig("label", target=text).target == target

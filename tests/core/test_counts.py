@@ -1,0 +1,64 @@
+"""Label counts: what is refused, and label sets in sparse rows."""
+
+import numpy as np
+import pytest
+from tfx_resampling.core.counts import LabelSets, label_order
+
+from tests import plans
+
+
+@pytest.mark.parametrize(
+    "totals, changes, message",
+    [
+        ({"a": 0, "b": 0}, {"num_records": 9}, "has no labels: 9 records"),
+        ({}, {"num_records": 9}, "has no labels"),
+        ({"a": -1}, {}, "counts must be >= 0"),
+        ({"a": 1}, {"counts": (1, 2)}, "1 labels but 2 counts"),
+        ({"a": 1}, {"labels": ("a", "a"), "counts": (1, 2)}, "must be distinct"),
+        ({"a": 5}, {"num_unlabeled": 5, "num_records": 5}, "num_unlabeled must be"),
+        ({"a": 5}, {"num_unlabeled": -1}, "num_unlabeled must be"),
+        ({"a": 5}, {"label_dtype": "float"}, "label_dtype must be 'bytes' or 'int64'"),
+    ],
+)
+def test_counts_that_do_not_fit_together_are_refused(totals, changes, message):
+    with pytest.raises(ValueError, match=message):
+        plans.counts(totals, **changes)
+
+
+def test_further_labels_have_count_0_and_their_place():
+    counts = plans.set_counts("bd", {"b": 5, "bd": 2, "": 1})
+    more = counts.with_labels(["c", "d", "a"])
+    assert more.labels == ("a", "b", "c", "d")
+    assert more.counts == (0, 7, 0, 2)
+    assert more.label_sets.indices.tolist() == [1, 1, 3]
+    assert more.num_records == 8
+    assert counts.with_labels(["b"]) is counts
+
+
+def test_labeled_records_are_the_rest():
+    assert plans.counts({"a": 5, "b": 2}, num_unlabeled=3).num_labeled == 7
+
+
+def test_a_label_twice_in_a_set_counts_once():
+    sets = LabelSets.from_sets([[1, 0, 1], [], [2, 2]], [10, 3, 4])
+    assert sets.indptr.tolist() == [0, 2, 2, 3]
+    assert sets.indices.tolist() == [1, 0, 2]
+    assert sets.lengths.tolist() == [2, 0, 1]
+    assert sets.label_totals(sets.weights, 4).tolist() == [10, 10, 4, 0]
+
+
+def test_no_sets_at_all_are_empty_rows():
+    sets = LabelSets.from_sets([[]], [3])
+    assert sets.label_totals(sets.weights, 2).tolist() == [0, 0]
+    assert sets.weights.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "dtype, labels, ordered",
+    [
+        ("bytes", ["b", "a", "10", "9"], ["10", "9", "a", "b"]),
+        ("int64", ["10", "9", "-1"], ["-1", "9", "10"]),
+    ],
+)
+def test_labels_are_ordered_by_name_or_number(dtype, labels, ordered):
+    assert sorted(labels, key=label_order(dtype)) == ordered

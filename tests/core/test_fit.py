@@ -1,0 +1,334 @@
+"""Fitted plans: small tables by hand, random ones against a linear program."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+from tfx_resampling.core import factors as factors_lib
+from tfx_resampling.core import fit
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.core.planning import make_plan
+
+
+def counts_of(sets, weights, num_labels=None, unlabeled=0) -> LabelCounts:
+    """LabelCounts of label sets given as lists of label indices."""
+    label_sets = LabelSets.from_sets([*sets, []], [*weights, unlabeled])
+    num_labels = num_labels or 1 + max(max(row) for row in sets)
+    totals = label_sets.label_totals(label_sets.weights, num_labels)
+    return LabelCounts(
+        label_key="y",
+        labels=tuple(f"l{i:04d}" for i in range(num_labels)),
+        counts=tuple(int(n) for n in totals),
+        num_records=int(sum(weights) + unlabeled),
+        num_unlabeled=unlabeled,
+        multi_label=any(len(set(row)) > 1 for row in sets),
+        label_sets=label_sets,
+    )
+
+
+def plan_of(counts, **options):
+    return make_plan(counts, PlannerConfig("y", **options))
+
+
+def random_table(rng, max_labels=8, max_sets=24):
+    """A random joint table; small ones are often unreachable, others not."""
+    num_labels = int(rng.integers(2, max_labels + 1))
+    popularity = 1 / np.arange(1, num_labels + 1)
+    rows = set()
+    for _ in range(int(rng.integers(3, max_sets))):
+        size = 1 + min(int(rng.poisson(rng.uniform(0.2, 2))), num_labels - 1)
+        chosen = rng.choice(
+            num_labels, size, replace=False, p=popularity / popularity.sum()
+        )
+        rows.add(tuple(sorted(chosen.tolist())))
+    rows.add(tuple(range(num_labels)))  # Every label occurs.
+    rows = sorted(rows)
+    weights = rng.geometric(0.05, len(rows)).astype(float)
+    return rows, weights
+
+
+# --- by hand -----------------------------------------------------------------------
+
+
+def test_two_labels_that_overlap():
+    # 60 a, 20 b, 20 ab; equal shares of 120 occurrences in 100 records. By hand: T_a x
+    # for {a}, T_b y for {b}, xy for {ab}; 60x + 20xy = 20y + 20xy, so y = 3x, and
+    # 60x + 60x + 60x^2 = 100: x = (-120 + sqrt(120^2 + 24000)) / 120.
+    counts = counts_of([[0], [1], [0, 1]], [60, 20, 20])
+    plan = plan_of(counts, target="uniform")
+    x = (-120 + np.sqrt(120**2 + 24_000)) / 120
+    assert plan.factors == pytest.approx([x, 3 * x], rel=1e-6)
+    assert plan.predicted_records == pytest.approx(100, rel=1e-6)
+    assert plan.predicted_shares == pytest.approx([0.5, 0.5], abs=1e-9)
+    assert plan.prediction == "exact"
+
+
+def test_natural_target_changes_nothing():
+    counts = counts_of([[0], [1], [0, 1], [0, 2]], [60, 20, 20, 5], unlabeled=7)
+    plan = plan_of(counts, target="natural")
+    assert plan.factors == pytest.approx([1, 1, 1], rel=1e-6)
+    assert plan.predicted_records == pytest.approx(112)
+
+
+def test_an_unwanted_label_takes_its_records_along():
+    counts = counts_of([[0], [1], [0, 1]], [60, 20, 20])
+    plan = plan_of(counts, target={"l0000": 1.0, "l0001": 0.0})
+    assert plan.factors[1] == 0
+    assert plan.predicted == pytest.approx([100, 0], rel=1e-6)
+    assert plan.factors[0] == pytest.approx(100 / 60, rel=1e-6)
+
+
+def test_one_label_only_and_a_label_with_one_record():
+    single = plan_of(counts_of([[0]], [50]), target="uniform", size=2.0)
+    assert single.factors == (2.0,)
+    plan = plan_of(counts_of([[0], [0, 1]], [99, 1]), target={"l0001": 0.25})
+    # 0.25 of the occurrences: a third of the records carry both.
+    assert plan.predicted_shares == pytest.approx([0.75, 0.25], abs=1e-7)
+    assert plan.predicted == pytest.approx([100, 100 / 3], rel=1e-6)
+    assert plan.diagnostics["half_of_rarest"] == 1
+
+
+def test_a_label_that_every_record_has():
+    # l0 is in every record, so its share is at least 1/3 with two labels beside it.
+    counts = counts_of([[0, 1], [0, 2], [0, 1, 2]], [60, 30, 10])
+    plan = plan_of(counts, target={"l0000": 0.4, "l0001": 0.3, "l0002": 0.3})
+    assert plan.distance < 1e-6
+    missed = plan_of(counts, target={"l0000": 0.1, "l0001": 0.45, "l0002": 0.45})
+    assert missed.predicted_shares[0] == pytest.approx(1 / 3, abs=0.01)
+    assert "occurs only" not in missed.diagnostics["unreached"]["l0000"]
+
+
+def test_a_label_twice_in_a_record_counts_once():
+    twice = counts_of([[0, 0], [1, 0, 1]], [10, 5])
+    once = counts_of([[0], [0, 1]], [10, 5])
+    assert twice.counts == (15, 5)
+    assert plan_of(twice).factors == plan_of(once).factors
+
+
+def test_factors_are_finite_where_many_extreme_ones_meet():
+    # 60 labels that occur only all together and once each on their own.
+    sets = [list(range(60)), *([i] for i in range(60))]
+    plan = plan_of(counts_of(sets, [1000] + [1] * 60), target="uniform", max_factor=50)
+    assert np.isfinite(plan.factors).all() and np.isfinite(plan.predicted).all()
+
+
+@pytest.mark.parametrize("combine", ["product", "max", "min", "mean"])
+def test_a_product_that_overflows_is_clipped(combine):
+    sets = LabelSets.from_sets([list(range(80)), [0, 80], list(range(81))], [1, 1, 1])
+    factors = np.append(np.full(80, 1e6), 0.0)
+    found = factors_lib.record_factors(
+        factors,
+        sets,
+        combine=combine,
+        min_factor=0.0,
+        max_factor=9.0,
+        unlabeled_factor=1.0,
+    )
+    assert found[0] == 9
+    # With a factor of 0 among them, also one that comes after the overflow.
+    zero = combine in ("product", "min")
+    assert found[1:].tolist() == ([0, 0] if zero else [9, 9])
+
+
+# --- sizes -------------------------------------------------------------------------
+
+OVERLAPPING = counts_of(
+    [[0], [1], [0, 1], [2], [0, 2], [0, 1, 2], [1, 3], [3]],
+    [500, 200, 150, 30, 40, 10, 8, 5],
+    unlabeled=20,
+)
+
+
+@pytest.mark.parametrize(
+    "size, records",
+    [
+        (None, 963),
+        ("preserve", 963),
+        (0.5, 20 + 943 / 2),
+        (2.0, 20 + 943 * 2),
+        (400, 400),
+    ],
+)
+def test_the_size_holds(size, records):
+    plan = plan_of(OVERLAPPING, target="sqrt", size=size)
+    assert plan.distance < 1e-6
+    assert plan.predicted_records == pytest.approx(records, rel=1e-5)
+
+
+def test_undersampling_drops_no_more_than_it_must():
+    plan = plan_of(OVERLAPPING, target="sqrt", size="undersample")
+    assert plan.distance < 1e-5
+    assert plan.diagnostics["largest_factor"] == pytest.approx(1, abs=1e-6)
+    assert plan.max_factor == 1
+    # More records cannot reach the target without copies.
+    larger = plan_of(
+        OVERLAPPING,
+        target="sqrt",
+        max_factor=1,
+        size=int(plan.predicted_records * 1.05),
+    )
+    assert larger.distance > 1e-4
+
+
+def test_oversampling_drops_nothing():
+    plan = plan_of(OVERLAPPING, target="sqrt", size="oversample")
+    rule = dict(plan.rule)
+    found = factors_lib.record_factors(
+        np.array(plan.factors), OVERLAPPING.label_sets, **rule
+    )
+    assert found.min() >= 1
+    assert plan.min_factor == 1
+    assert plan.predicted_records > 963
+
+
+# --- random tables -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_can_be_reached_is_reached(seed):
+    """Targets made from factors are reachable: the fit finds them and their size."""
+    rng = np.random.default_rng(seed)
+    rows, weights = random_table(rng)
+    counts = counts_of(rows, weights)
+    truth = np.exp(rng.normal(0, 0.7, len(counts.labels)))
+    rule = dict(
+        combine="product", min_factor=0.0, max_factor=100.0, unlabeled_factor=1.0
+    )
+    wanted, records = factors_lib.predict(truth, counts.label_sets, **rule)
+    target = wanted / wanted.sum()
+    found = fit.fit_factors(counts.label_sets, target, records, fit.Bounds(0.0, 100.0))
+    reached, emitted = factors_lib.predict(found, counts.label_sets, **rule)
+    assert np.abs(reached / reached.sum() - target).sum() / 2 <= 1e-6
+    assert emitted == pytest.approx(records, rel=1e-5)
+
+
+def closest_by_linear_program(rows, weights, target, num_records, low, high):
+    """The smallest distance that any repeat factors within the bounds can have.
+
+    Charnes-Cooper: w_y = n_y r_y / S and t = 1 / S make shares linear in (w, t).
+    """
+    num_sets, num_labels = len(rows), len(target)
+    member = np.zeros((num_sets, num_labels))
+    for i, row in enumerate(rows):
+        member[i, list(row)] = 1
+    zeros, eye = np.zeros((num_labels, 1)), np.eye(num_labels)
+    equal = np.vstack(
+        [
+            np.concatenate([member.sum(axis=1), [0], np.zeros(2 * num_labels)]),
+            np.concatenate(
+                [np.ones(num_sets), [-num_records], np.zeros(2 * num_labels)]
+            ),
+            np.hstack([member.T, zeros, -eye, eye]),
+        ]
+    )
+    pad = np.zeros((num_sets, 2 * num_labels))
+    upper = np.vstack(
+        [
+            np.hstack([np.eye(num_sets), -high * weights[:, None], pad]),
+            np.hstack([-np.eye(num_sets), low * weights[:, None], pad]),
+        ]
+    )
+    cost = np.concatenate([np.zeros(num_sets + 1), np.full(2 * num_labels, 0.5)])
+    solution = scipy.optimize.linprog(
+        cost,
+        A_ub=upper,
+        b_ub=np.zeros(2 * num_sets),
+        A_eq=equal,
+        b_eq=[1, 0, *target],
+    )
+    assert solution.success
+    return solution.fun
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_close_to_the_closest_and_no_worse_than_plain_rules(seed):
+    rng = np.random.default_rng(1000 + seed)
+    rows, weights = random_table(rng)
+    counts = counts_of(rows, weights)
+    low, high = float(rng.choice([0, 0, 0.2])), float(rng.choice([2, 5, 100]))
+    bounds = dict(min_factor=low, max_factor=high)
+    plan = plan_of(counts, target=f"power:{rng.choice([0, 0.3, 0.6])}", **bounds)
+    target = np.array(plan.target)
+    # Where the target is unreachable, the closest distribution may jump with the size.
+    assert plan.predicted_records == pytest.approx(weights.sum(), rel=5e-3)
+    best = closest_by_linear_program(rows, weights, target, weights.sum(), low, high)
+    assert best - 1e-6 <= plan.distance <= best + 0.1, (plan.distance, best)
+    for combine in ("product", "max"):
+        rule = dict(combine=combine, unlabeled_factor=1.0, **bounds)
+        plain = factors_lib.plain_factors(
+            counts.label_sets, target, weights.sum(), **rule
+        )
+        if plain is not None:
+            predicted, _ = factors_lib.predict(plain, counts.label_sets, **rule)
+            distance = np.abs(predicted / predicted.sum() - target).sum() / 2
+            assert plan.distance <= distance + 1e-9
+
+
+# --- unreachable targets -----------------------------------------------------------
+
+# A train never comes without a person.
+RIDING = LabelCounts(
+    label_key="y",
+    labels=("person", "train"),
+    counts=(100, 10),
+    num_records=100,
+    multi_label=True,
+    label_sets=LabelSets.from_sets([[0], [0, 1]], [90, 10]),
+)
+
+
+def test_an_unreachable_target_is_explained():
+    plan = plan_of(RIDING, target={"person": 0.2, "train": 0.8})
+    # At best every record shows both.
+    assert plan.predicted_shares == pytest.approx([0.5, 0.5], abs=0.01)
+    assert plan.distance == pytest.approx(0.3, abs=0.01)
+    reason = plan.diagnostics["unreached"]["train"]
+    assert "occurs only together with person" in reason
+    assert any("occurs only together with person" in text for text in plan.warnings)
+
+
+def test_a_bound_that_binds_is_named():
+    counts = counts_of([[0], [1], [0, 1], [1, 2], [2]], [900, 60, 30, 4, 6])
+    plan = plan_of(counts, target="uniform", max_factor=10)
+    reason = plan.diagnostics["unreached"]["l0002"]
+    assert "max_factor 10 binds for 2 of 2 label sets" in reason
+
+
+def test_unreachable_can_be_an_error_with_a_tolerance():
+    options = dict(target={"person": 0.2, "train": 0.8}, on_unreachable="error")
+    with pytest.raises(ValueError, match="not reached.*0.3.*only together with person"):
+        plan_of(RIDING, **options)
+    assert plan_of(RIDING, **options, tolerance=0.35).distance < 0.35
+    reachable = dict(options, target={"person": 0.6, "train": 0.4})
+    assert plan_of(RIDING, **reachable).distance < 1e-6
+
+
+def test_single_labels_that_a_bound_keeps_from_the_target_can_be_an_error():
+    counts = LabelCounts("y", ("a", "b"), (1000, 1), 1001)
+    with pytest.raises(ValueError, match="max_factor 100 binds for 1 of 1"):
+        plan_of(counts, target="uniform", on_unreachable="error")
+
+
+# --- repeat-factor sampling --------------------------------------------------------
+
+
+def test_repeat_factor_sampling_of_lvis():
+    """r = max over labels of max(1, sqrt(t / f)) (Gupta et al., CVPR 2019, 4.2)."""
+    # Three images: {0, 1}, {0}, {}; t = 0.5. f = 2/3 and 1/3: factors 1 and sqrt(3/2),
+    # images sqrt(3/2), 1, 1: the worked example in Detectron2's own tests.
+    counts = counts_of([[0, 1], [0]], [1, 1], unlabeled=1)
+    plan = plan_of(counts, target="repeat_threshold:0.5", combine="max")
+    assert plan.factors == pytest.approx([1.0, np.sqrt(3 / 2)])
+    found = factors_lib.record_factors(
+        np.array(plan.factors), counts.label_sets, **plan.rule
+    )
+    assert found == pytest.approx([np.sqrt(3 / 2), 1.0, 1.0], abs=1e-9)
+    assert plan.predicted_records == pytest.approx(np.sqrt(3 / 2) + 2)
+
+
+def test_repeat_threshold_of_lvis_scale():
+    # t = 0.001 over 100,000 images: a label in 10 of them is repeated sqrt(10) times,
+    # one in 100 or more of them once.
+    counts = counts_of([[0], [1], [0, 2]], [99_890, 100, 10])
+    plan = plan_of(counts, target="repeat_threshold:0.001", combine="max")
+    assert plan.factors == pytest.approx([1.0, 1.0, np.sqrt(10)])

@@ -1,0 +1,173 @@
+"""The plan file: what is written is what is read, and nothing else is accepted."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.plan import SCHEMA_VERSION, Plan
+from tfx_resampling.core.planning import make_plan
+
+from tests import plans
+
+
+def real_plan(**options):
+    counts = plans.set_counts("abé", {"a": 60, "b": 20, "ab": 20, "é": 3, "": 10})
+    return make_plan(counts, PlannerConfig("label", **options))
+
+
+def changed(**fields):
+    """Returns the JSON of a valid plan with some fields replaced."""
+    return json.dumps({**json.loads(real_plan().to_json()), **fields})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"target": "power:0.3", "size": 0.1, "seed": 2**63 - 1},
+        {"target": {"a": 1 / 3}, "combine": "mean", "max_factor": 1.5},
+        {"target": {"b": 7}, "unlabeled": "drop"},
+        {"size": 1_000},
+    ],
+)
+def test_a_plan_survives_json(options):
+    plan = real_plan(**options)
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.to_json() == plan.to_json()
+
+
+def test_json_is_readable_and_versioned():
+    text = real_plan().to_json()
+    assert json.loads(text)["schema_version"] == SCHEMA_VERSION
+    assert "é" in text and text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    "field", [field.name for field in dataclasses.fields(Plan)] + ["schema_version"]
+)
+def test_every_field_is_required(field):
+    fields = json.loads(real_plan().to_json())
+    del fields[field]
+    with pytest.raises(ValueError, match=field):
+        Plan.from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"colour": "red"}, r"unknown \['colour'\]"),
+        ({"schema_version": SCHEMA_VERSION + 1}, "[Uu]pgrade tfx-resampling"),
+        ({"schema_version": "1"}, "schema_version '1'"),
+        ({"schema_version": None}, "schema_version None"),
+        ({"factors": [1.0, math.nan, 1.0]}, "factors of label 'b' .*finite.* got nan"),
+        ({"factors": [1.0, math.inf, 1.0]}, "factors of label 'b' .*got inf"),
+        ({"factors": [-0.5, 1.0, 1.0]}, "factors of label 'a' .*>= 0, got -0.5"),
+        ({"factors": [1.0, "1", 1.0]}, "factors of label 'b' .*got '1'"),
+        ({"factors": [1.0, None, 1.0]}, "factors of label 'b' .*got None"),
+        ({"factors": [1.0, True, 1.0]}, "factors of label 'b' .*got True"),
+        ({"factors": [1.0, 1.0]}, "factors must have one value per label: 3 labels"),
+        ({"target": [1.0, -1.0, 1.0]}, "target of label 'b'"),
+        ({"counts": [1, 2, 3, 4]}, "counts must have one value per label"),
+        ({"predicted": [1.0, 1.0, math.nan]}, "predicted of label 'é'"),
+        ({"predicted_records": math.nan}, "predicted_records must be"),
+        ({"unlabeled_factor": -1}, "unlabeled_factor must be"),
+        ({"unlabeled_factor": math.inf}, "unlabeled_factor must be"),
+        ({"min_factor": -1}, "min_factor must be"),
+        ({"max_factor": None}, "max_factor must be"),
+        ({"min_factor": 5.0, "max_factor": 4.0}, "min_factor must be <= max_factor"),
+        ({"labels": ["a", "a", "b"]}, "labels must be distinct"),
+        ({"labels": []}, "at least one label"),
+        ({"combine": "sum"}, "combine must be one of"),
+        ({"label_dtype": "string"}, "label_dtype must be 'bytes' or 'int64'"),
+    ],
+)
+def test_reading_is_strict(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Plan.from_json(changed(**fields))
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("seed", "7"),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("seed", 2**64),
+        ("label_key", 5),
+        ("labels", "abc"),
+        ("labels", [1, 2, 3]),
+        ("counts", None),
+        ("counts", [1.5, 2.0, 3.0]),
+        ("num_records", -1),
+        ("num_unlabeled", "none"),
+        ("multi_label", "no"),
+        ("prediction", "guess"),
+        ("warnings", "text"),
+        ("provenance", 3),
+        ("label_dtype", "int64"),  # The labels are not integers.
+    ],
+)
+def test_fields_of_the_wrong_type_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=name.rstrip("s")):
+        Plan.from_json(changed(**{name: value}))
+
+
+@pytest.mark.parametrize("text", ["", "{", "plan", "[]", "3", "null", '"a"', "{}"])
+def test_what_is_not_a_plan_is_refused(text):
+    with pytest.raises(ValueError, match="plan (is not JSON|must be a JSON object)"):
+        Plan.from_json(text)
+
+
+def test_natural_gives_every_record_once():
+    plan = real_plan(unlabeled="drop", max_factor=2.0, combine="max")
+    natural = plan.natural()
+    assert natural.factors == (1.0, 1.0, 1.0)
+    assert natural.unlabeled_factor == 1.0
+    assert (natural.min_factor, natural.max_factor) == (1.0, 1.0)
+    assert natural.predicted == (80.0, 40.0, 3.0)
+    assert natural.predicted_records == plan.num_records == 113
+    assert natural.distance == pytest.approx(0)
+    assert natural.target == pytest.approx([80 / 123, 40 / 123, 3 / 123])
+    assert (natural.labels, natural.seed) == (plan.labels, plan.seed)
+
+
+@pytest.mark.parametrize(
+    "records, batch_size, steps",
+    [
+        (100.0, 10, 10),
+        (100.1, 10, 11),
+        (99.0, 10, 10),
+        (3.0, 10, 1),
+        (0.0, 10, 1),
+    ],
+)
+def test_steps_per_epoch_round_up(records, batch_size, steps):
+    plan = plans.make("ab", [1, 1], predicted_records=records)
+    assert plan.steps_per_epoch(batch_size) == steps
+
+
+def test_shares_and_distance():
+    plan = plans.make(
+        "ab", [0.5, 1], counts=(30, 10), target=(0.5, 0.5), predicted=(15.0, 10.0)
+    )
+    assert plan.natural_shares == pytest.approx([0.75, 0.25])
+    assert plan.predicted_shares == pytest.approx([0.6, 0.4])
+    assert plan.distance == pytest.approx(0.1)
+
+
+def test_nothing_predicted_is_no_division_by_zero():
+    plan = plans.make("ab", [0, 0], predicted=(0.0, 0.0), predicted_records=0.0)
+    assert plan.predicted_shares.tolist() == [0.0, 0.0]
+    assert plan.distance == pytest.approx(0.5)
+
+
+def test_rule_is_what_record_factors_takes():
+    plan = plans.make(
+        "a", [1], combine="max", min_factor=0.5, max_factor=2.0, unlabeled_factor=0.25
+    )
+    assert plan.rule == dict(
+        combine="max", min_factor=0.5, max_factor=2.0, unlabeled_factor=0.25
+    )

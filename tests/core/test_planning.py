@@ -1,0 +1,193 @@
+"""make_plan: from counts and options to factors, predictions and warnings."""
+
+import re
+
+import pytest
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.planning import make_plan
+from tfx_resampling.version import __version__
+
+from tests import plans
+
+COUNTS = {"a": 80, "b": 20}
+
+
+def planned(counts, **options):
+    return make_plan(counts, PlannerConfig("label", **options))
+
+
+@pytest.mark.parametrize(
+    "options, factors, predicted",
+    [
+        ({}, [0.625, 2.5], [50, 50]),
+        ({"size": "preserve"}, [0.625, 2.5], [50, 50]),
+        ({"size": "undersample"}, [0.25, 1.0], [20, 20]),
+        ({"size": "oversample"}, [1.0, 4.0], [80, 80]),
+        ({"size": 0.5}, [0.3125, 1.25], [25, 25]),
+        ({"size": "ratio:2"}, [1.25, 5.0], [100, 100]),
+        ({"size": 40}, [0.25, 1.0], [20, 20]),
+        ({"target": "natural"}, [1.0, 1.0], [80, 20]),
+        ({"target": "sqrt", "size": 300}, [2.5, 5.0], [200, 100]),
+        ({"target": {"a": 0.2}}, [0.25, 4.0], [20, 80]),
+        ({"target": {"a": 8, "b": 50}}, [0.1, 2.5], [8, 50]),
+        ({"target": {"b": 50}}, [1.0, 2.5], [80, 50]),
+        ({"target": "repeat_threshold:0.8"}, [1.0, 2.0], [80, 40]),
+        ({"target": {"a": 0.0, "b": 1.0}}, [0.0, 5.0], [0, 100]),
+    ],
+)
+def test_single_label_plans_have_hand_computed_factors(options, factors, predicted):
+    plan = planned(plans.counts(COUNTS), **options)
+    assert plan.factors == pytest.approx(factors, rel=1e-12)
+    assert plan.predicted == pytest.approx(predicted, abs=1e-6)
+    assert plan.predicted_records == pytest.approx(sum(predicted), abs=1e-6)
+    assert plan.prediction == "exact"
+    assert plan.distance == pytest.approx(0, abs=1e-8)
+    assert plan.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "unlabeled, size, factors, records",
+    # Half of 200 records are unlabeled.
+    [
+        ("keep", None, [0.625, 2.5], 100 + 100),
+        ("drop", None, [0.625, 2.5], 100 + 0),
+        (0.5, None, [0.625, 2.5], 100 + 50),
+        ("keep", 140, [0.25, 1.0], 40 + 100),
+        (0.5, 90, [0.25, 1.0], 40 + 50),
+        ("drop", 40, [0.25, 1.0], 40),
+        (3, "undersample", [0.25, 1.0], 40 + 300),
+    ],
+)
+def test_unlabeled_records_have_a_factor_of_their_own(
+    unlabeled, size, factors, records
+):
+    counts = plans.counts(COUNTS, num_unlabeled=100)
+    plan = planned(counts, unlabeled=unlabeled, size=size)
+    assert plan.factors == pytest.approx(factors, rel=1e-12)
+    assert plan.predicted_records == pytest.approx(records, abs=1e-6)
+    assert (plan.num_records, plan.num_unlabeled) == (200, 100)
+
+
+def test_too_few_records_for_the_unlabeled_ones_are_refused():
+    with pytest.raises(ValueError, match="unlabeled='drop'"):
+        planned(plans.counts(COUNTS, num_unlabeled=100), size=60)
+
+
+@pytest.mark.parametrize(
+    "bounds, factors, predicted, distance, warning",
+    [
+        ({"max_factor": 2}, [0.625, 2.0], [50, 40], 1 / 18, "max_factor 2 .*'b'"),
+        ({"min_factor": 0.75}, [0.75, 2.5], [60, 50], 1 / 22, "min_factor 0.75 .*'a'"),
+        ({"max_factor": 2.5}, [0.625, 2.5], [50, 50], 0, None),
+    ],
+)
+def test_bounds_clip_and_say_what_that_does(
+    bounds, factors, predicted, distance, warning
+):
+    plan = planned(plans.counts(COUNTS), **bounds)
+    assert plan.factors == pytest.approx(factors, rel=1e-12)
+    assert plan.predicted == pytest.approx(predicted, abs=1e-6)
+    assert plan.target == pytest.approx([0.5, 0.5])
+    assert plan.distance == pytest.approx(distance, abs=1e-8)
+    if warning:
+        assert re.search(f"{warning}.*not reached", "\n".join(plan.warnings))
+    else:
+        assert plan.warnings == ()
+
+
+def test_warning_of_many_labels_names_the_first_five():
+    totals = {"common": 10_000, **{f"rare{i}": 1 for i in range(7)}}
+    warnings = planned(plans.counts(totals), max_factor=2).warnings
+    (warning,) = (text for text in warnings if text.startswith("max_factor 2"))
+    assert "7 of 8 labels" in warning
+    assert "'rare0'" in warning and "'rare4'" in warning and "2 more" in warning
+    assert "'rare5'" not in warning
+
+
+def test_label_without_records_keeps_factor_1_and_is_warned_of():
+    plan = planned(plans.counts({"a": 80, "b": 20, "c": 0}))
+    assert plan.factors == pytest.approx([0.625, 2.5, 1.0])
+    assert plan.target == pytest.approx([0.5, 0.5, 0.0])
+    assert any("No records for 'c'" in warning for warning in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    "combine, both, predicted",
+    # A = (80, 40) / 120, so T = (0.75, 1.5): 60 a x 0.75, 20 b x 1.5, 20 ab x both.
+    [
+        ("max", 1.5, [75.0, 60.0]),
+        ("min", 0.75, [60.0, 45.0]),
+        ("mean", 1.125, [67.5, 52.5]),
+    ],
+)
+def test_known_label_sets_are_predicted_exactly(combine, both, predicted):
+    counts = plans.set_counts("ab", {"a": 60, "b": 20, "ab": 20, "": 10})
+    plan = planned(counts, combine=combine)
+    assert plan.factors == pytest.approx([0.75, 1.5])
+    assert plan.predicted == pytest.approx(predicted, abs=1e-6)
+    assert plan.predicted_records == pytest.approx(45 + 30 + 20 * both + 10, abs=1e-6)
+    assert plan.prediction == "exact"
+    assert plan.multi_label
+    assert plan.distance == pytest.approx(predicted[0] / sum(predicted) - 0.5)
+
+
+@pytest.mark.parametrize(
+    "options, records",
+    [
+        ({}, 100 + 10),
+        ({"size": 0.5}, 50 + 10),
+        ({"size": 70, "unlabeled": "drop"}, 70),
+        ({"target": {"a": 0.3, "b": 0.7}, "size": 200}, 200),
+    ],
+)
+def test_products_of_known_label_sets_are_fitted_to_target_and_size(options, records):
+    counts = plans.set_counts("ab", {"a": 60, "b": 20, "ab": 20, "": 10})
+    plan = planned(counts, **options)
+    assert plan.predicted_shares == pytest.approx(plan.target, abs=1e-5)
+    assert plan.predicted_records == pytest.approx(records, rel=1e-4)
+    assert plan.warnings == ()
+
+
+def test_a_target_out_of_reach_is_a_warning_or_an_error():
+    # b never comes without a, so that it cannot have more than half.
+    counts = plans.set_counts("ab", {"a": 60, "ab": 20})
+    options = dict(target={"a": 0.25, "b": 0.75})
+    plan = planned(counts, **options)
+    assert plan.predicted_shares == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert any("not reached" in warning for warning in plan.warnings)
+    with pytest.raises(ValueError, match="not reached.*on_unreachable='warn'"):
+        planned(counts, **options, on_unreachable="error")
+
+
+def test_marginal_counts_of_several_labels_are_an_estimate_and_say_so():
+    counts = plans.counts({"a": 80, "b": 40}, num_records=100, multi_label=True)
+    plan = planned(counts)
+    assert plan.prediction == "independent"
+    assert any("independent" in warning for warning in plan.warnings)
+
+
+def test_notes_of_the_counts_are_warnings_of_the_plan():
+    plan = planned(plans.counts(COUNTS, notes=("counts are of a sample",)))
+    assert plan.warnings == ("counts are of a sample",)
+
+
+def test_plan_records_where_it_comes_from():
+    counts = plans.counts(COUNTS, source={"files": 3})
+    plan = planned(counts, target="sqrt", size=0.5, seed=7, combine="max")
+    assert plan.provenance["source"] == {"files": 3}
+    assert plan.provenance["tfx_resampling"] == __version__
+    options = PlannerConfig(**plan.provenance["options"])
+    assert options == PlannerConfig(
+        "label", target="sqrt", size=0.5, seed=7, combine="max"
+    )
+    assert (plan.seed, plan.combine) == (7, "max")
+
+
+def test_options_for_another_label_feature_are_refused():
+    with pytest.raises(ValueError, match="label_key must be .*'label', got 'other'"):
+        make_plan(plans.counts(COUNTS), PlannerConfig("other"))
+
+
+def test_target_with_an_unknown_label_is_refused():
+    with pytest.raises(ValueError, match=r"names \['z'\].*'a', 'b'"):
+        planned(plans.counts(COUNTS), target={"z": 0.5})
