@@ -47,8 +47,9 @@ format: $(INSTALLED) ## Format the code
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench: $(INSTALLED) ## Speed of the input pipeline beside its peers
+bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fit
 	$(PYTHON) -m tests.benchmarks.bench_input
+	$(PYTHON) -m tests.benchmarks.bench_fit
 
 clean: ## Remove .venv and runs
 	rm -rf $(VENV) runs

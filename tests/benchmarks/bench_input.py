@@ -1,0 +1,167 @@
+"""Measures the speed of `input_fn` beside other ways to resample with tf.data.
+
+    python -m tests.benchmarks.bench_input [--records N] [--record-bytes N] [--gzip]
+        [--data DIR] [--rounds N]
+
+To be run from the root of the repository (`make bench`); it takes one to three minutes.
+
+What is measured: TFRecords with one long-tailed label of 10 classes are resampled to a
+uniform target with a tenth as many samples as there are records, so that most labels
+are dropped from and the rarest are replicated. Images are not decoded (`image=None`),
+which leaves the cost of reading and of resampling, in records scanned per second.
+`peers.py` has the peers. Those that handle records one by one scan a part of them: a
+whole pass would take long and tell the same rate. `rejection_resample` emits fewer
+samples of what it scans, so that it is compared by samples emitted per second.
+
+How: all pipelines take turns in one process, on the same files, which the page cache
+holds. A ratio is that of `input_fn` to a peer in the same round; its median, lowest and
+highest over the rounds are printed, and how many samples came out, how many of them
+with the rarest label. A first round warms up and is thrown away. The rates move with
+whatever else the machine does, the ratios much less so.
+
+A time runs from when an iterator is there until its end. Building the graph and making
+the iterator are no part of it. What an iterator does before its first batch is, for all
+alike: making functions ready, starting threads and finding how many of them are best.
+That costs `input_fn` most, the largest graph, and is why a turn has several passes.
+
+Goals: 15 times the textbook recipe, and 0.6 of a plain read that resamples nothing.
+They are printed as met or not; the exit code is 0 either way. They are set for the
+default records: gzip leaves less to gain, since all have to unzip everything, and few
+records are over before an iterator is at speed.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from typing import Optional, Sequence
+
+# TensorFlow reads this when it is first imported; its start-up notes help nobody here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Samples per batch of every pipeline. Enough to make the Python loop that takes the
+# batches cheap; with small ones it slows down the plain read, which emits most.
+_BATCH = 256
+# Records that are scanned in one turn, so that each turn takes a second or two: in
+# whole passes, and by peers that handle records one by one.
+_SCANNED, _SCANNED_PART = 1_200_000, 40_000
+# Passes in one turn: of few records, many would time the start of a pass only.
+_MAX_PASSES = 6
+
+
+def contenders(files: Sequence[str], gzip: bool, plan) -> list:
+    """Returns what is measured: `input_fn` and then its peers.
+
+    Args:
+      files: the TFRecord files of `bench_data`.
+      gzip: whether they are gzip.
+      plan: plan of single labels.
+    """
+    from tfx_resampling import InputOptions, input_fn
+
+    from tests.benchmarks import peers
+    from tests.benchmarks.measuring import Contender
+
+    compression = "GZIP" if gzip else ""
+    # Unzipping makes a pass long enough by itself.
+    most = 1 if gzip else _MAX_PASSES
+    passes = min(most, max(1, _SCANNED // plan.num_records))
+    ours = input_fn(
+        files,
+        plan,
+        batch_size=_BATCH,
+        image=None,
+        options=InputOptions(epochs=passes),
+    )
+    whole = passes * plan.num_records
+    read = (files, compression, _BATCH, passes)
+    part = min(_SCANNED_PART, plan.num_records)
+    resample = (files, compression, _BATCH, plan, part)
+    return [
+        Contender("input_fn", ours, whole),
+        Contender("plain read", peers.plain_read(*read), whole, goal=0.6),
+        Contender("plain read, chunked", peers.chunked_read(*read), whole),
+        Contender("textbook flat_map", peers.textbook(*resample), part, goal=15),
+        Contender("filter + flat_map", peers.filter_first(*resample), part),
+        Contender(
+            "rejection_resample", peers.rejection(*resample), part, by_emitted=True
+        ),
+    ]
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Returns the command line's options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.bench_input",
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--records", type=_positive, default=200_000, help="records over all files"
+    )
+    parser.add_argument(
+        "--record-bytes", type=_positive, default=1_300, help="length of a record"
+    )
+    parser.add_argument("--gzip", action="store_true", help="gzip the files")
+    parser.add_argument(
+        "--data",
+        default="",
+        help="directory where the records are kept for the next run; empty: none",
+    )
+    parser.add_argument(
+        "--rounds", type=_positive, default=5, help="rounds after the one to warm up"
+    )
+    return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+    message = f"must be an integer >= 1, got {text!r}"
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(message) from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the benchmark and prints its table; returns 0."""
+    args = parse_args(argv)
+    # Importing TensorFlow takes seconds; --help and wrong flags should not wait for it.
+    import tensorflow as tf
+    from tfx_resampling import PlannerConfig, count_labels, make_plan
+
+    from tests.benchmarks import bench_data, measuring
+
+    tf.get_logger().setLevel("ERROR")  # rejection_resample uses deprecated functions.
+    with contextlib.ExitStack() as stack:
+        directory = args.data or stack.enter_context(tempfile.TemporaryDirectory())
+        files = bench_data.build(directory, args.records, args.record_bytes, args.gzip)
+        config = PlannerConfig(bench_data.LABEL_KEY, target="uniform", size=0.1)
+        plan = make_plan(count_labels(files, bench_data.LABEL_KEY), config)
+        print(
+            f"{args.records:,} records of {args.record_bytes:,} bytes in {len(files)} "
+            f"{'gzip' if args.gzip else 'plain'} files; TensorFlow {tf.__version__} on "
+            f"{os.cpu_count()} cores.\n"
+            f"Plan: factors {min(plan.factors):.2g} to {max(plan.factors):.2g}, "
+            f"{plan.predicted_records:,.0f} samples of a pass expected, "
+            f"{min(plan.target):.0%} of them with the rarest label.\n"
+            f"Medians of {args.rounds} rounds, batches of {_BATCH}.\n",
+            flush=True,
+        )
+        entries = contenders(files, args.gzip, plan)
+        rarest = plan.counts.index(min(plan.counts))
+        runs = [[] for _ in entries]
+        for number in range(args.rounds + 1):
+            for entry, own in zip(entries, runs):
+                run = measuring.measure(entry, rarest)
+                if number > 0:  # The first round warms up.
+                    own.append(run)
+    print(measuring.table(entries, runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
