@@ -108,15 +108,14 @@ def check_known(
     def message():
         flat = values.flat_values
         unknown = tf.equal(vocabulary.lookup(flat), vocabulary.size)
+        label = tf.boolean_mask(flat, unknown)[0]
+        if label.dtype == tf.string:
+            # An error must be text whatever the label is.
+            label = tf.strings.unicode_transcode(label, "UTF-8", "UTF-8")
         return [
-            *(
-                *where,
-                " has the label '",
-                tf.boolean_mask(flat, unknown)[0],
-                "', which ",
-            ),
-            "the plan does not know. Make the plan from statistics of this data, or ",
-            "set unknown_labels to a factor.",
+            *(*where, " has the label '", label, "', which the plan does not know. "),
+            "Make the plan from statistics of this data, or set unknown_labels to a ",
+            "factor.",
         ]
 
     return checks.require(tf.reduce_all(labels.ids < vocabulary.size), message)

@@ -1,0 +1,249 @@
+"""The whole input pipeline: what a batch holds, and what is refused."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx_resampling.data.images import Augmentation
+from tfx_resampling.data.input_fn import input_fn
+from tfx_resampling.data.options import ImageOptions, InputOptions
+
+from tests import plans
+from tests.data import tfrecords
+
+NAMES = ["c", "a", "b"]  # Not sorted: columns are in the order of the plan.
+PLAN = plans.make(NAMES, [1, 1, 1])
+ORDERED = dict(epochs=1, shuffle_records=0, shuffle_samples=0, deterministic=True)
+LABELS = ["a", "ab", "", "c", "cab", "b", "ac"]
+
+
+def image_record(number: int, letters: str) -> bytes:
+    """Returns a record whose image is of one grey, 10 x `number`; JPEG if odd."""
+    pixels = np.full([6 + number % 3, 8, 3], 10 * number, np.uint8)
+    encoded = (tf.io.encode_jpeg if number % 2 else tf.io.encode_png)(pixels)
+    return tfrecords.example(
+        {
+            "image/id": number,
+            "image/encoded": encoded.numpy(),
+            "name": f"number {number}".encode(),
+            "score": number / 2,
+            "label": [letter.encode() for letter in letters],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    records = [image_record(i, letters) for i, letters in enumerate(LABELS * 3)]
+    folder = tmp_path_factory.mktemp("images")
+    return tfrecords.write(folder / "images.tfrecord", records)
+
+
+def hot_of(letters: str) -> list:
+    return [float(name in letters) for name in NAMES]
+
+
+def test_a_batch_has_images_labels_seeds_and_kept_features(images):
+    dataset = input_fn(
+        images,
+        PLAN,
+        batch_size=8,
+        image=ImageOptions(size=(4, 5)),
+        keep=("image/id", "name", "score"),
+        options=InputOptions(**ORDERED),
+    )
+    batches = tfrecords.read(dataset)
+    assert [len(y) for _, y in batches] == [8, 8, 5]
+    x = {k: np.concatenate([x[k] for x, _ in batches]) for k in batches[0][0]}
+    y = np.concatenate([y for _, y in batches])
+    assert set(x) == {"image", "seed", "image/id", "name", "score"}
+    assert x["image"].shape == (21, 4, 5, 3) and x["image"].dtype == np.float32
+    assert x["seed"].shape == (21, 2) and x["seed"].dtype == np.int64
+    assert y.shape == (21, 3) and y.dtype == np.float32
+    assert len(set(map(tuple, x["seed"].tolist()))) == 21
+    assert x["image/id"].tolist() == list(range(21))
+    assert x["name"].tolist() == [f"number {i}".encode() for i in range(21)]
+    assert x["score"].tolist() == [i / 2 for i in range(21)]
+    # Each image is with its own labels.
+    assert y.tolist() == [hot_of(letters) for letters in LABELS * 3]
+    assert x["image"].min() >= 0 and x["image"].max() <= 1
+    grey = x["image"].mean(axis=(1, 2, 3)) * 255
+    assert grey == pytest.approx(10 * np.arange(21), abs=2)
+
+
+def test_models_get_pixels_and_labels_and_batches_of_a_known_size(images):
+    dataset = input_fn(
+        images,
+        PLAN,
+        batch_size=8,
+        image=ImageOptions(size=(4, 5), channels=1, scale=None),
+        drop_remainder=True,
+        options=InputOptions(**ORDERED),
+    )
+    assert dataset.element_spec == (
+        tf.TensorSpec([8, 4, 5, 1], tf.uint8),
+        tf.TensorSpec([8, 3], tf.float32),
+    )
+    batches = tfrecords.read(dataset)
+    assert [x.shape for x, _ in batches] == [(8, 4, 5, 1)] * 2
+    assert batches[1][0][0, 0, 0, 0] == 80 and batches[1][0].dtype == np.uint8
+
+
+def test_without_images_records_are_handed_on_and_epochs_go_on(images):
+    options = InputOptions(**{**ORDERED, "epochs": None})
+    dataset = input_fn(images, PLAN, batch_size=8, image=None, options=options)
+    batches = tfrecords.read(dataset.take(7))
+    # A batch has samples of one epoch.
+    assert [len(y) for _, y in batches] == [8, 8, 5, 8, 8, 5, 8]
+    x, y = batches[0]
+    assert set(x) == {"record", "seed"}
+    assert x["seed"].shape == (8, 2) and y.shape == (8, 3)
+    assert x["record"][4] == image_record(4, "cab") and y[4].tolist() == [1, 1, 1]
+
+
+def test_remainders_can_be_dropped_without_images_too(images):
+    options = InputOptions(epochs=1)
+    dataset = input_fn(
+        images, PLAN, batch_size=8, image=None, drop_remainder=True, options=options
+    )
+    assert [len(y) for _, y in tfrecords.read(dataset)] == [8, 8]
+
+
+def augmented(images, plan_seed=0, **options):
+    """Returns {(id, seed): pixels} of two copies of every record."""
+    augment = Augmentation(shift=0.2, flip=True, brightness=0.2, contrast=0.2)
+    dataset = input_fn(
+        images,
+        plans.make(NAMES, [1, 1, 1], min_factor=2, unlabeled_factor=2, seed=plan_seed),
+        batch_size=8,
+        image=ImageOptions(size=(12, 12), augment=augment),
+        keep=("image/id",),
+        options=InputOptions(epochs=1, **options),
+    )
+    return {
+        (number, *seed): pixels
+        for x, _ in tfrecords.read(dataset)
+        for number, seed, pixels in zip(
+            x["image/id"].tolist(), x["seed"].tolist(), x["image"]
+        )
+    }
+
+
+def test_copies_are_augmented_differently_and_alike_on_a_second_run(images):
+    first = augmented(images)
+    again = augmented(images, num_parallel_calls=2, chunk_size=3, deterministic=True)
+    assert len(first) == 42
+    assert first.keys() == again.keys()
+    for sample, pixels in first.items():
+        assert np.array_equal(pixels, again[sample])
+    for number in range(21):
+        one, other = (p for key, p in first.items() if key[0] == number)
+        assert not np.array_equal(one, other)
+        assert one.dtype == np.float32 and one.shape == (12, 12, 3)
+
+
+def test_the_label_feature_can_be_kept_too(tmp_path):
+    name = tfrecords.write(tmp_path / "x", tfrecords.labeled("abc"))
+    dataset = input_fn(
+        name,
+        PLAN,
+        batch_size=3,
+        image=None,
+        keep=("label",),
+        options=InputOptions(**ORDERED),
+    )
+    ((x, y),) = tfrecords.read(dataset)
+    assert x["label"].tolist() == [b"a", b"b", b"c"]
+    assert y.tolist() == [hot_of("a"), hot_of("b"), hot_of("c")]
+
+
+def test_a_natural_plan_gives_every_record_of_plain_and_gzip_files_once(tmp_path):
+    records = tfrecords.labeled(["a", "", "bc", "c"] * 10)
+    tfrecords.write(tmp_path / "0.tfrecord", records[:15])
+    tfrecords.write(tmp_path / "1.tfrecord.gz", records[15:], "GZIP")
+    plan = plans.make(NAMES, [0, 3, 0.5], unlabeled_factor=0.0).natural()
+    ids = tfrecords.emitted(str(tmp_path / "*.tfrecord*"), plan, epochs=2)
+    assert sorted(ids[:40]) == sorted(ids[40:]) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
+        ({"batch_size": None}, "batch_size must be"),
+        ({"batch_size": 2.0}, "batch_size must be .*got 2.0"),
+        (
+            {"image": ImageOptions(key="picture")},
+            "'picture' is not a feature .*images.tfrecord.*'image/encoded', 'image/id'",
+        ),
+        ({"keep": ("image/id", "nothing")}, "keep 'nothing' is not .*'image/encoded'"),
+        (
+            {"options": InputOptions(key_feature="nothing")},
+            "key_feature 'nothing' is not a feature .*'image/id'",
+        ),
+        (
+            {"options": InputOptions(compression="GZIP")},
+            "images.tfrecord' is not a GZIP TFRecord",
+        ),
+        (
+            {"plan": plans.make(["1"], [1], label_dtype="int64")},
+            "'label' is int64 in the plan but bytes in .*images.tfrecord",
+        ),
+        (
+            {"plan": plans.make(["1"], [1], label_key="score")},
+            "'score' of .*images.tfrecord' has floats",
+        ),
+        ({"file_pattern": "/nowhere/*.tfrecord"}, "/nowhere/.* matches no file"),
+        ({"file_pattern": []}, "file_pattern must name"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_runs(images, arguments, message):
+    arguments = {"plan": PLAN, "batch_size": 8, "image": None, **arguments}
+    with pytest.raises(ValueError, match=message):
+        input_fn(arguments.pop("file_pattern", images), **arguments)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Three files of labels "abc" with 40 records each, and their names."""
+    return [
+        tfrecords.write(tmp_path / f"{i}.tfrecord", tfrecords.labeled("ab" * 20))
+        for i in range(3)
+    ]
+
+
+def error_of(files, plan=PLAN, error=tf.errors.InvalidArgumentError, **options):
+    """Returns the message of the error that reading one epoch raises."""
+    options = InputOptions(**{"epochs": 1, "chunk_size": 16, **options})
+    dataset = input_fn(files, plan, batch_size=8, image=None, options=options)
+    with pytest.raises(error) as caught:
+        tfrecords.read(dataset)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("label", [b"zebra", b"\xff\xfe"], ids=["text", "not UTF-8"])
+def test_an_unknown_label_names_file_feature_and_label(three, label):
+    records = [*tfrecords.labeled("ab" * 20), tfrecords.example({"label": label})]
+    tfrecords.write(three[1], records)
+    message = error_of(three)
+    assert "1.tfrecord" in message and "label feature" in message
+    assert "unknown_labels" in message
+    assert label != b"zebra" or "zebra" in message
+
+
+def test_a_record_without_its_key_names_file_and_feature(three):
+    tfrecords.write(
+        three[2],
+        [*tfrecords.labeled("ab" * 20), tfrecords.example({"label": b"a"})],
+    )
+    message = error_of(three, key_feature="image/id")
+    assert "2.tfrecord" in message and "image/id" in message
+
+
+def test_a_corrupt_file_is_named_and_ends_the_epoch(three):
+    with open(three[1], "r+b") as file:
+        file.seek(-30, os.SEEK_END)
+        file.write(b"\xff")
+    message = error_of(three)
+    assert "1.tfrecord" in message and "record 39" in message

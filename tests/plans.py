@@ -1,0 +1,65 @@
+"""Plans and label counts written by hand, with everything unimportant filled in."""
+
+from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.core.plan import Plan
+
+
+def make(labels, factors, **changes) -> Plan:
+    """Returns a valid plan with these factors; `changes` replace other fields."""
+    size = len(labels)
+    fields = dict(
+        label_key="label",
+        label_dtype="bytes",
+        multi_label=True,
+        labels=tuple(labels),
+        counts=(1,) * size,
+        target=(1 / size,) * size,
+        factors=tuple(float(factor) for factor in factors),
+        num_records=size,
+        num_unlabeled=0,
+        unlabeled_factor=1.0,
+        combine="product",
+        min_factor=0.0,
+        max_factor=100.0,
+        seed=0,
+        predicted=(1.0,) * size,
+        predicted_records=float(size),
+        prediction="exact",
+    )
+    return Plan(**{**fields, **changes})
+
+
+def counts(totals: dict, num_unlabeled: int = 0, **changes) -> LabelCounts:
+    """Returns single-label counts of {label: count}."""
+    fields = dict(
+        label_key="label",
+        labels=tuple(totals),
+        counts=tuple(totals.values()),
+        num_records=sum(totals.values()) + num_unlabeled,
+        num_unlabeled=num_unlabeled,
+    )
+    return LabelCounts(**{**fields, **changes})
+
+
+def set_counts(labels: str, table: dict) -> LabelCounts:
+    """Returns multi-label counts of {"ab": records with exactly labels a and b}.
+
+    Args:
+      labels: the labels, one letter each.
+      table: label set -> number of records; "" is unlabeled.
+    """
+    return LabelCounts(
+        label_key="label",
+        labels=tuple(labels),
+        counts=tuple(sum(n for s, n in table.items() if l in s) for l in labels),
+        num_records=sum(table.values()),
+        num_unlabeled=table.get("", 0),
+        multi_label=True,
+        label_sets=label_sets(labels, table),
+    )
+
+
+def label_sets(labels: str, table: dict) -> LabelSets:
+    """Returns the label sets of `table`, as in `set_counts`."""
+    rows = [[labels.index(letter) for letter in letters] for letters in table]
+    return LabelSets.from_sets(rows, list(table.values()))

@@ -1,0 +1,103 @@
+"""Importing is cheap: the arithmetic needs neither TensorFlow nor TFX."""
+
+import ast
+import importlib.util
+import pathlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import tfx_resampling
+from tfx_resampling import core, data
+
+HEAVY = {"tensorflow", "tfx", "apache_beam", "pandas"}
+
+
+def modules_after(*statements):
+    """Returns the top-level modules that a new interpreter has loaded."""
+    code = "\n".join([*statements, "import sys", "print(*sys.modules)"])
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+def test_core_loads_no_framework():
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(core.__path__, core.__name__ + ".")
+    ]
+    assert "tfx_resampling.core.planning" in names
+    loaded = modules_after(
+        "import tfx_resampling",
+        "import tfx_resampling.core",
+        *map("import {}".format, names),
+    )
+    assert "tfx_resampling" in loaded and not loaded & HEAVY
+
+
+def test_names_of_core_load_no_framework():
+    loaded = modules_after(
+        "from tfx_resampling import LabelCounts, Plan, PlannerConfig, make_plan",
+        "import tfx_resampling; dir(tfx_resampling)",
+    )
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize(
+    "layer, allowed",
+    [
+        (core, {"numpy", "scipy", "tfx_resampling.core", "tfx_resampling.version"}),
+        (
+            data,
+            {"numpy", "tensorflow", "tfx_resampling.core", "tfx_resampling.data"},
+        ),
+    ],
+    ids=["core", "data"],
+)
+def test_imports_point_one_way(layer, allowed):
+    for path in pathlib.Path(layer.__path__[0]).glob("*.py"):
+        for name in imported(path):
+            top = name.partition(".")[0]
+            parts = ".".join(name.split(".")[:2])
+            known = top in sys.stdlib_module_names or {top, parts} & allowed
+            assert known, f"{path.name} imports {name}"
+
+
+def imported(path):
+    """Returns the modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            # `from package import module` imports package.module.
+            if node.module == "tfx_resampling":
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_dir_lists_the_public_names():
+    assert set(dir(tfx_resampling)) == set(tfx_resampling.__all__)
+    assert {"Plan", "input_fn", "make_plan", "__version__"} <= set(dir(tfx_resampling))
+
+
+@pytest.mark.parametrize("name", sorted(tfx_resampling._PUBLIC))
+def test_every_public_name_is_defined_where_it_says(name):
+    module = tfx_resampling._PUBLIC[name]
+    # Read and not imported: some need TFX, which takes many seconds.
+    with open(importlib.util.find_spec(module).origin, encoding="utf-8") as file:
+        body = ast.parse(file.read()).body
+    defined = {getattr(node, "name", None) for node in body}
+    assert name in defined
+    if module.startswith(("tfx_resampling.core.", "tfx_resampling.data.")):
+        assert getattr(tfx_resampling, name).__module__ == module
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="tfx_resampling.* no attribute 'nothing'"):
+        tfx_resampling.nothing  # noqa: B018
+    with pytest.raises(ImportError):
+        from tfx_resampling import nothing  # noqa: F401
