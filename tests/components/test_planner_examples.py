@@ -13,8 +13,10 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, channel_utils, standard_artifacts
 from tfx_bsl.public.proto import slicing_spec_pb2
 from tfx_resampling.artifacts import read_plan
+from tfx_resampling.core import factors
 from tfx_resampling.planner import executor, spec
-from tfx_resampling.planner.statistics import label_counts, with_boundaries
+from tfx_resampling.planner.statistics import label_counts
+from tfx_resampling.planner.strata import with_boundaries
 
 from tests.components import make_statistics
 from tests.components.make_statistics import example
@@ -92,8 +94,6 @@ def test_statistics_alone_miss_what_examples_reach(tmp_path, examples, statistic
     assert any("Give the planner examples" in text for text in plan.warnings)
     # What the marginal plan really emits, by the label sets.
     sets = tr.count_labels(os.path.join(examples.uri, "Split-train/*"), "y").label_sets
-    from tfx_resampling.core import factors
-
     emitted, _ = factors.predict(np.array(plan.factors), sets, **plan.rule)
     assert abs(emitted[1] / emitted.sum() - 0.3) > 0.02
 
@@ -111,8 +111,6 @@ def test_slices_by_label_say_how_far_a_marginal_plan_will_miss(tmp_path, example
     assert plan.prediction == "pairwise"
     assert any("misses the target by the distance" in text for text in plan.warnings)
     sets = tr.count_labels(os.path.join(examples.uri, "Split-train/*"), "y").label_sets
-    from tfx_resampling.core import factors
-
     # With two labels, pairs are all there is to know.
     emitted, _ = factors.predict(np.array(plan.factors), sets, **plan.rule)
     assert plan.predicted == pytest.approx(emitted, rel=0.02)

@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.planner import executor, spec
-from tfx_resampling.planner.statistics import check_strata
+from tfx_resampling.planner.strata import check_strata
 from tfx_resampling.version import __version__
 
 

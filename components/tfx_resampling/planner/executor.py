@@ -16,7 +16,7 @@ from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.planning import make_plan
-from tfx_resampling.planner import examples, spec, statistics
+from tfx_resampling.planner import examples, spec, statistics, strata
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -64,13 +64,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if not input_dict.get(spec.EXAMPLES_KEY):
             arguments = (artifact, config.split, config.label_key)
             if config.strata:
-                return statistics.stratum_counts(*arguments, config.strata, schema)
+                return strata.stratum_counts(*arguments, config.strata, schema)
             return statistics.label_counts(*arguments, schema)
         counts = examples.label_counts(
             input_dict[spec.EXAMPLES_KEY],
             config.split,
             config.label_key,
-            statistics.with_boundaries(config.strata, artifact, config.split),
+            strata.with_boundaries(config.strata, artifact, config.split),
             self._make_beam_pipeline,
             self._get_tmp_dir(),
         )

@@ -11,13 +11,6 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_resampling.core.counts import LabelCounts, label_order
-from tfx_resampling.core.strata import (
-    Bucket,
-    Column,
-    ColumnSpec,
-    Strata,
-    format_columns,
-)
 
 STATS_FILE = "FeatureStats.pb"
 # TFDV's name of the slice that is the whole split.
@@ -49,9 +42,9 @@ def label_counts(
       ValueError: the split or the feature is not there, it is not categorical, its
         labels are not text, or not all of its labels were counted.
     """
-    path, notes = _locate(statistics, split)
-    datasets = _datasets(path)
-    dataset = _whole_dataset(datasets, path, split)
+    path, notes = locate(statistics, split)
+    datasets = read_datasets(path)
+    dataset = whole_dataset(datasets, path, split)
     feature = _label_feature(dataset, label_key, path)
     counted = _counted_labels(feature, label_key, path)
     label_dtype = "int64" if feature.type == _Type.INT else "bytes"
@@ -81,111 +74,7 @@ def label_counts(
     return counts.with_labels(domain(schema, label_key))
 
 
-def stratum_counts(
-    statistics: types.Artifact,
-    split: str,
-    label_key: str,
-    strata: Sequence[ColumnSpec],
-    schema: Optional[schema_pb2.Schema] = None,
-) -> LabelCounts:
-    """Returns the counts of the strata of one column, all that statistics can tell.
-
-    Args:
-      statistics: as `label_counts`.
-      split: as `label_counts`.
-      label_key: the label feature, whose values become the classes of the plan.
-      strata: the columns, see `check_strata`.
-      schema: as `label_counts`.
-
-    Raises:
-      ValueError: as `label_counts`, of the label feature or of the column; or a column
-        with several values per record.
-    """
-    check_strata(strata, has_statistics=True, has_examples=False)
-    (name,) = strata
-    classes = label_counts(statistics, split, label_key, schema)
-    column = label_counts(statistics, split, name)
-    if column.multi_label:
-        raise ValueError(
-            f"column {name!r} of strata has records with more than one value. Strata "
-            "take columns with one value per record."
-        )
-    resolved = Column(name, column.label_dtype, column.labels)
-    codes = list(range(len(column.labels)))
-    counts = list(column.counts)
-    if column.num_unlabeled:
-        codes.append(resolved.missing)
-        counts.append(column.num_unlabeled)
-    groups = Strata((resolved,), tuple((code,) for code in codes))
-    return LabelCounts(
-        label_key=label_key,
-        labels=groups.names,
-        counts=tuple(counts),
-        num_records=column.num_records,
-        label_dtype=classes.label_dtype,
-        classes=classes.labels,
-        strata=groups,
-        notes=column.notes,
-        source=column.source,
-    )
-
-
-def check_strata(
-    strata: Sequence[ColumnSpec], has_statistics: bool, has_examples: bool
-) -> None:
-    """Raises ValueError where the inputs given cannot tell the strata asked for."""
-    cut = [column for column in strata if isinstance(column, Bucket)]
-    for column in cut:
-        if column.quantiles is not None and not has_statistics:
-            raise ValueError(
-                f"quantiles of Bucket {column.name!r} are taken from statistics: add "
-                "statistics=..., or give boundaries."
-            )
-    if has_examples or not strata:
-        return
-    if cut or len(strata) > 1:
-        why = "buckets" if cut else "combinations of columns"
-        raise ValueError(
-            f"strata {format_columns(strata)} cannot be counted from statistics, which "
-            f"do not count {why}: add examples=..."
-        )
-
-
-def with_boundaries(
-    strata: Sequence[ColumnSpec], statistics: Optional[types.Artifact], split: str
-) -> Sequence[ColumnSpec]:
-    """Returns strata with quantiles turned into boundaries.
-
-    Boundaries are interpolated in the quantiles histogram of the statistics, so that
-    buckets hold about equally many records; equal boundaries are merged.
-
-    Raises:
-      ValueError: the statistics have no quantiles of the column.
-    """
-    result = []
-    for column in strata:
-        if isinstance(column, Bucket) and column.quantiles is not None:
-            check_strata([column], statistics is not None, has_examples=True)
-            path, _ = _locate(statistics, split)
-            whole = _whole_dataset(_datasets(path), path, split)
-            feature = _feature(whole, column.name, path)
-            histograms = {h.type: h for h in feature.num_stats.histograms}
-            quantiles = histograms.get(statistics_pb2.Histogram.QUANTILES)
-            if quantiles is None or not quantiles.buckets:
-                raise ValueError(
-                    f"statistics {path!r} have no quantiles of {column.name!r}; is it "
-                    "numeric? Give the Bucket boundaries."
-                )
-            edges = [quantiles.buckets[0].low_value]
-            edges += [bucket.high_value for bucket in quantiles.buckets]
-            positions = np.arange(1, column.quantiles) / column.quantiles
-            cuts = np.interp(positions, np.linspace(0, 1, len(edges)), edges)
-            column = Bucket(column.name, boundaries=np.unique(cuts).tolist())
-        result.append(column)
-    return result
-
-
-def _locate(statistics: types.Artifact, split: str) -> tuple:
+def locate(statistics: types.Artifact, split: str) -> tuple:
     """Returns (path of the statistics file, notes)."""
     whole = os.path.join(statistics.uri, STATS_FILE)
     if fileio.exists(whole):
@@ -207,16 +96,22 @@ def _locate(statistics: types.Artifact, split: str) -> tuple:
     return path, []
 
 
-def _datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
+def read_datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
+    """Returns the data sets of a statistics file: the whole, and slices if any."""
     with fileio.open(path, "rb") as file:
         return statistics_pb2.DatasetFeatureStatisticsList.FromString(
             file.read()
         ).datasets
 
 
-def _whole_dataset(
+def whole_dataset(
     datasets: Sequence[statistics_pb2.DatasetFeatureStatistics], path: str, split: str
 ) -> statistics_pb2.DatasetFeatureStatistics:
+    """Returns the statistics of all examples.
+
+    Raises:
+      ValueError: there are no examples.
+    """
     # Of sliced statistics the whole is one among many, not always the first.
     named = [dataset for dataset in datasets if dataset.name == _ALL_EXAMPLES]
     whole = (named or list(datasets) or [None])[0]
@@ -228,9 +123,14 @@ def _whole_dataset(
     return whole
 
 
-def _feature(
+def find_feature(
     dataset: statistics_pb2.DatasetFeatureStatistics, name: str, path: str
 ) -> statistics_pb2.FeatureNameStatistics:
+    """Returns the statistics of one feature.
+
+    Raises:
+      ValueError: they have no such feature; the message lists what they have.
+    """
     features = {}
     for feature in dataset.features:
         features[feature.name or ".".join(feature.path.step)] = feature
@@ -246,7 +146,7 @@ def _feature(
 def _label_feature(
     dataset: statistics_pb2.DatasetFeatureStatistics, label_key: str, path: str
 ) -> statistics_pb2.FeatureNameStatistics:
-    feature = _feature(dataset, label_key, path)
+    feature = find_feature(dataset, label_key, path)
     if feature.WhichOneof("stats") == "string_stats":
         return feature
     if feature.type == _Type.INT:
@@ -304,7 +204,7 @@ def _pairs(
         dataset = slices.get(f"{label_key}_{label}")
         if dataset is None:
             return None
-        feature = _feature(dataset, label_key, label)
+        feature = find_feature(dataset, label_key, label)
         for bucket in feature.string_stats.rank_histogram.buckets:
             if bucket.label in index:
                 row[index[bucket.label]] = bucket.sample_count
