@@ -155,6 +155,17 @@ def test_the_size_holds(size, records):
     assert plan.predicted_records == pytest.approx(records, rel=1e-5)
 
 
+def test_counts_that_are_asked_for_are_emitted():
+    wanted = {"l0000": 400, "l0001": 300, "l0002": 100, "l0003": 40}
+    plan = plan_of(OVERLAPPING, target=wanted)
+    assert plan.predicted == pytest.approx(list(wanted.values()), rel=1e-6)
+    # A label that is left out keeps its count, whatever the others do.
+    plan = plan_of(OVERLAPPING, target={"l0002": 160})
+    assert plan.predicted == pytest.approx(
+        [*OVERLAPPING.counts[:2], 160, OVERLAPPING.counts[3]], rel=1e-6
+    )
+
+
 def test_undersampling_drops_no_more_than_it_must():
     plan = plan_of(OVERLAPPING, target="sqrt", size="undersample")
     assert plan.distance < 1e-5

@@ -66,6 +66,19 @@ def fit_factors(
     return problem.factors(problem.solve_for_size(num_records))
 
 
+def fit_counts(label_sets: LabelSets, wanted: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """Returns T, float64 [labels], with expected emitted counts closest to `wanted`.
+
+    Args:
+      label_sets: as `fit_factors`.
+      wanted: float64 [labels], occurrences of each label that an epoch is to emit.
+      bounds: bounds of the records' repeat factors.
+    """
+    total = wanted.sum()
+    problem = _Problem(label_sets, wanted / total, bounds)
+    return problem.factors(problem.solve(total))
+
+
 def fit_extreme_size(
     label_sets: LabelSets, target: np.ndarray, bounds: Bounds, largest: bool
 ) -> np.ndarray:
@@ -163,6 +176,10 @@ class _Problem:
         wanted = occurrences * self._target[self._fitted]
         ratio = np.log(wanted / self._counts[self._fitted])
         return np.clip(ratio / 2, -_LAMBDA_BOUND, _LAMBDA_BOUND)
+
+    def solve(self, occurrences: float) -> np.ndarray:
+        """Returns lambda for S = `occurrences`."""
+        return self._solve(occurrences, self._start(occurrences))
 
     def _solve(self, occurrences: float, start: np.ndarray) -> np.ndarray:
         """Returns the lambda that minimises the dual for S = `occurrences`."""

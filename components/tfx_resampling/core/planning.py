@@ -118,6 +118,7 @@ def _transformation(
     )
     empty = [label for label, n in zip(counts.labels, counts.counts) if n == 0]
     notes = []
+    fitted = counts.multi_label and label_sets and config.combine == "product"
     if empty:
         notes.append(f"No records for {_some(empty)}: target share 0, factor 1.")
     if targets.fixes_size(config.target):
@@ -126,11 +127,14 @@ def _transformation(
         )
         wanted = natural * factors
         target = wanted / wanted.sum()
+        if fitted and targets.is_counts(config.target):
+            bounds = fit.Bounds(config.min_factor, config.max_factor)
+            return target, fit.fit_counts(label_sets, wanted, bounds), rule, notes
     else:
         target = targets.target_shares(config.target, counts.labels, natural)
         unlabeled_emitted = counts.num_unlabeled * config.unlabeled_factor
         epoch = (config.size, counts.num_labeled, unlabeled_emitted)
-        if counts.multi_label and label_sets and config.combine == "product":
+        if fitted:
             # Records, not labels, are bounded then: a factor of 300 is no harm where
             # every record with the label also has one of 0.1.
             factors, rule = _fit(label_sets, target, epoch, rule, notes)
