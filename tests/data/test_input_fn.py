@@ -247,3 +247,9 @@ def test_a_corrupt_file_is_named_and_ends_the_epoch(three):
         file.write(b"\xff")
     message = error_of(three)
     assert "1.tfrecord" in message and "record 39" in message
+
+
+def test_a_plan_that_emits_nothing_is_refused_and_not_searched_for_ever(images):
+    nothing = plans.make(NAMES, [0, 0, 0], unlabeled_factor=0.0)
+    with pytest.raises(ValueError, match="the plan emits nothing"):
+        input_fn(images, nothing, batch_size=8)

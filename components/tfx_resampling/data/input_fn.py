@@ -64,12 +64,16 @@ def input_fn(
       [batch], serialized) stands for "image".
 
     Raises:
-      ValueError: a pattern that matches no file, a first record without the image or a
-        kept feature or with labels of another type, or an invalid option.
+      ValueError: a plan that emits nothing, a pattern that matches no file, first
+        records without the image or a kept feature or with labels of another type, or
+        an invalid option.
       tf.errors.InvalidArgumentError: while iterating: a corrupt or truncated file, or a
         label that is not in the plan; the message names file, record and label.
     """
     check_integer("batch_size", batch_size, 1, optional=False)
+    if not max(*plan.factors, plan.unlabeled_factor, plan.min_factor):
+        # Without end such a data set would be searched for a first sample for ever.
+        raise ValueError("the plan emits nothing: every factor is 0.")
     files = records.match_files(file_pattern)
     compressions = records.compression_types(files, options.compression)
     features = Features(files, compressions)
