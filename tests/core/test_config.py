@@ -52,7 +52,7 @@ def test_options_are_parsed(name, value, parsed):
         ({"split": ""}, "split must be a non-empty string"),
         ({"split": 1}, "split must be a non-empty string, got 1"),
         ({"target": "even"}, "target must be .*got 'even'"),
-        ({"target": {}}, "target must give some label"),
+        ({"target": {}}, "target must name at least one label"),
         ({"size": 1}, "size must be .*got 1"),  # As many as before is 1.0.
         ({"size": "records:1"}, "size must be .*got 'records:1'"),
         ({"size": 0}, "size must be .*got 0"),

@@ -132,9 +132,7 @@ def test_a_mapping_can_be_a_json_object_in_a_string(target):
         ({"a": "3"}, "label 'a' .*got '3'"),
         ({"a": None}, "label 'a' .*got None"),
         ({1: 0.5}, "labels must be strings, got 1"),
-        ({"a": 0.0, "b": 0.0}, "some label more than 0"),
-        ({"a": 0, "b": 0}, "some label more than 0"),
-        ({}, "some label more than 0"),
+        ({}, "at least one label"),
     ],
 )
 def test_bad_targets_are_refused(target, message):
@@ -180,3 +178,26 @@ def test_every_named_target_is_described():
         "effective",
         "repeat_threshold",
     }
+
+
+@pytest.mark.parametrize("zero", [0, 0.0])
+def test_a_label_can_be_left_out_and_the_others_kept(zero):
+    labels, totals = ("a", "b", "c"), np.array([5.0, 3.0, 1.0])
+    target = targets.parse({"b": zero})
+    if targets.is_counts(target):
+        factors = targets.fixed_factors(target, labels, totals, 9)
+        assert factors == pytest.approx([1, 0, 1])
+    else:
+        shares = targets.target_shares(target, labels, totals)
+        assert shares == pytest.approx([5 / 6, 0, 1 / 6])
+
+
+@pytest.mark.parametrize("zero", [0, 0.0])
+def test_not_all_labels_can_be_left_out(zero):
+    labels, totals = ("a", "b"), np.array([5.0, 3.0])
+    target = targets.parse({"a": zero, "b": zero})
+    with pytest.raises(ValueError, match="must leave some label more than 0|sum to 1"):
+        if targets.is_counts(target):
+            targets.fixed_factors(target, labels, totals, 8)
+        else:
+            targets.target_shares(target, labels, totals)

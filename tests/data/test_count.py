@@ -48,7 +48,7 @@ def test_counts_of_many_records_are_exact(corpus, feature, names):
     [
         ([b"a", b"b", b"a"], ("a", "b"), (2, 1), 0, False),
         ([b"a", None, tfrecords.NO_BYTES], ("a",), (1,), 2, False),
-        ([[b"a", b"a"], b"b"], ("a", "b"), (1, 1), 0, False),  # Twice counts once.
+        ([[b"a", b"a"], b"b", b"a"], ("a", "b"), (2, 1), 0, False),  # Twice is once.
         ([[b"b", b"a"], [b"a", b"b"]], ("a", "b"), (2, 2), 0, True),
         ([b"", "é".encode(), b"z"], ("", "z", "é"), (1, 1, 1), 0, False),
         ([10, 9, [-1, 9]], ("-1", "9", "10"), (1, 2, 1), 0, True),  # By number.
@@ -65,6 +65,7 @@ def test_few_records_have_hand_counted_labels(
     assert counts.num_records == len(values)
     assert counts.num_unlabeled == unlabeled
     assert counts.multi_label is multi
+    assert sum(sets_of(counts).values()) == len(values)
     integers = isinstance(values[0], int)
     assert counts.label_dtype == ("int64" if integers else "bytes")
 

@@ -29,7 +29,8 @@ class PlannerConfig:
         JSON object in a string.
       size: how many records an epoch emits. "preserve" (as many as there are),
         "undersample" (largest factor 1), "oversample" (smallest factor 1), a float (a
-        ratio to the natural number) or an integer (a number of records). In a string,
+        ratio to the natural number of labeled records; unlabeled ones come on top) or
+        an integer (a number of records, unlabeled ones among them). In a string,
         "ratio:0.5" and "records:20000". None means "preserve", or what the target
         itself fixes where it does (`repeat_threshold` and counts).
       min_factor: lower bound of a record's repeat factor, copies per epoch.

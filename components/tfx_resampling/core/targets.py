@@ -44,7 +44,7 @@ def parse(target: Any) -> Target:
 
     Raises:
       ValueError: unknown name, parameter out of range, or a mapping with values that
-        are negative, not finite, not numbers, or all zero.
+        are negative, not finite or not numbers.
     """
     if isinstance(target, str) and target.lstrip().startswith("{"):
         try:
@@ -86,8 +86,8 @@ def _parse_mapping(target: Mapping) -> dict:
                 f"target for label {label!r} must be a share or a count, finite and >= "
                 f"0, got {value!r}."
             )
-    if not any(target.values()):
-        raise ValueError(f"target must give some label more than 0, got {target!r}.")
+    if not target:
+        raise ValueError("target must name at least one label, got an empty mapping.")
     return dict(target)
 
 
@@ -124,6 +124,10 @@ def fixed_factors(
     else:
         _check_labels(target, labels, counts)
         wanted = np.array([target.get(label, n) for label, n in zip(labels, counts)])
+        if not wanted.any():
+            raise ValueError(
+                f"target must leave some label more than 0, got {target!r}."
+            )
         factors = wanted / safe
     return np.where(present, factors, 1.0)
 

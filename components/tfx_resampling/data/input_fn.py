@@ -81,6 +81,11 @@ def input_fn(
     key_dtype = tf.string
     if options.key_feature is not None:
         key_dtype = features.dtype("key_feature", options.key_feature)
+        if key_dtype == tf.float32:
+            raise ValueError(
+                f"key_feature {options.key_feature!r} has floats; keys are bytes or "
+                "int64."
+            )
     spec = labels.feature_spec(plan.label_key, plan.label_dtype)
     kept = {
         name: tf.io.FixedLenFeature([], features.dtype("keep", name)) for name in keep

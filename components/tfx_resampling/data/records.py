@@ -89,9 +89,9 @@ def record_chunks(
     """Returns (file name [], serialized records [n]) chunks of interleaved files.
 
     Every record of every file is in exactly one chunk. A corrupt or truncated file is
-    an InvalidArgumentError that names the file, the record and the byte offset. (A
-    file that ends between two records, or within the 12 bytes that start one, cannot
-    be told from a whole one.)
+    an InvalidArgumentError that names the file, the record and the byte offset. (Not
+    where a file ends between two records, or within the 12 bytes that start one, which
+    TensorFlow takes for the end.)
 
     Args:
       files: string [files], in the order in which they are opened.
