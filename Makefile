@@ -39,9 +39,10 @@ test: $(INSTALLED) ## The whole test suite
 test-fast: $(INSTALLED) ## The tests that run no pipeline
 	$(PYTHON) -m pytest -m 'not pipeline'
 
-lint: $(INSTALLED) ## Check style and format
+lint: $(INSTALLED) ## Check style, format and the types of core
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m basedpyright
 
 format: $(INSTALLED) ## Format the code
 	$(PYTHON) -m ruff check --fix .

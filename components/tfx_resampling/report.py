@@ -93,7 +93,8 @@ def as_text(plan: Plan, **columns) -> str:
 
 def as_html(plan: Plan, **columns) -> str:
     """Returns one self-contained HTML page; arguments as `rows`."""
-    table = rows(plan, **columns)
+    emitted = {"emitted per epoch": plan.predicted, **columns.pop("metrics", {})}
+    table = rows(plan, metrics=emitted, **columns)
     names = list(table[0])
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = "\n".join(
@@ -122,6 +123,8 @@ def _format(name: str, value: object) -> str:
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
     if name == "natural":
         return str(value)
+    if name == "emitted per epoch":
+        return f"{value:.0f}"
     if name in ("share", "target", "predicted", "realised"):
         return f"{100 * value:.2f}%"
     return f"{value:.4g}" if name == "factor" else f"{value:.3f}"

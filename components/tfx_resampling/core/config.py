@@ -117,7 +117,9 @@ class PlannerConfig:
     @property
     def unlabeled_factor(self) -> float:
         """The repeat factor of records without a label."""
-        return {"keep": 1.0, "drop": 0.0}.get(self.unlabeled, self.unlabeled)
+        if isinstance(self.unlabeled, str):
+            return {"keep": 1.0, "drop": 0.0}[self.unlabeled]
+        return self.unlabeled
 
     def to_dict(self) -> dict:
         """Returns the options as JSON types, in the strings that options accept."""

@@ -55,15 +55,15 @@ def labeled_records(
     """Returns how many labeled records an epoch of the given size emits.
 
     Args:
-      size: None or "preserve" (all), a ratio to `num_labeled`, or a number of records,
-        of which the unlabeled ones are subtracted.
+      size: None or a name (as many as there are), a ratio to `num_labeled`, or a number
+        of records, from which the unlabeled ones are subtracted.
       num_labeled: natural number of labeled records.
       unlabeled_emitted: unlabeled records that an epoch emits.
 
     Raises:
       ValueError: nothing is left for labeled records.
     """
-    if size is None or size == "preserve":
+    if size is None or isinstance(size, str):
         return float(num_labeled)
     if isinstance(size, float):
         return size * num_labeled

@@ -18,7 +18,7 @@ of the divergence.
 """
 
 import dataclasses
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 import scipy.optimize
@@ -103,7 +103,8 @@ class _Problem:
 
     def __init__(self, label_sets: LabelSets, target: np.ndarray, bounds: Bounds):
         num_sets = len(label_sets.weights)
-        matrix = scipy.sparse.csr_matrix(
+        # Any: SciPy's stubs do not know what slicing a sparse matrix gives.
+        matrix: Any = scipy.sparse.csr_matrix(
             (np.ones(len(label_sets.indices)), label_sets.indices, label_sets.indptr),
             shape=(num_sets, len(target)),
         )
