@@ -3,10 +3,13 @@
 import dataclasses
 import glob
 import os
+import re
 from typing import Dict, Optional, Sequence
 
+import tensorflow as tf
 from tfx_resampling.data import count, records
 from tfx_resampling.data.features import Features
+from tfx_resampling.data.options import InputOptions
 
 # What people call the two splits, first match wins.
 _NAMES = {"train": ("train", "training"), "eval": ("eval", "val", "valid", "test")}
@@ -69,6 +72,28 @@ def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
                 raise ValueError(f"{error} There are {features.names}.") from None
         label_dtype = features.label_dtype(label_key)
     return DataLayout(splits, file_pattern, label_dtype)
+
+
+def find_corrupt(directory: str, layout: DataLayout) -> Optional[str]:
+    """Reads all records and returns what is wrong with the first corrupt file, if any.
+
+    For the error of a pipeline that could not read its input: Beam's does not name the
+    file.
+    """
+    patterns = layout.splits.values() if layout.splits else [layout.file_pattern]
+    for pattern in patterns:
+        files = _files(directory, pattern)
+        compressions = records.compression_types(files, "auto")
+        chunks = records.record_chunks(
+            tf.constant(files), tf.constant(compressions), InputOptions()
+        )
+        try:
+            for _ in chunks:
+                pass
+        except tf.errors.InvalidArgumentError as error:
+            found = re.search(r"corrupt or truncated TFRecord.*again\.", error.message)
+            return found[0] if found else error.message
+    return None
 
 
 def _find_splits(directory: str) -> Optional[Dict[str, str]]:

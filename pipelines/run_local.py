@@ -11,6 +11,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from pipelines import console
 
+# Characters of an error on the terminal; the log has all of it. Some of Beam's show the
+# bytes of a whole record.
+_LONGEST_ERROR = 1_000
+
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Returns the command line's options."""
@@ -119,7 +123,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise
         # A wrong option or wrong data is said in a ValueError of our own.
         is_usage = isinstance(error, ValueError)
-        print(f"error: {error}\n(log: {log})", file=sys.stderr)
+        text = str(error)
+        if len(text) > _LONGEST_ERROR:
+            text = f"{text[:_LONGEST_ERROR]} ..."
+        print(f"error: {text}\n(log: {log})", file=sys.stderr)
         return 2 if is_usage else 1
     print(text)
     print(f"log:    {log}\n\nTook {time.monotonic() - started:.0f} s.")
@@ -174,9 +181,16 @@ def _run(args: argparse.Namespace, runs: str) -> str:
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
         os.path.join(runs, "metadata.sqlite")
     )
-    tfx.orchestration.LocalDagRunner().run(
-        pipeline.create_pipeline(options, connection)
-    )
+    try:
+        tfx.orchestration.LocalDagRunner().run(
+            pipeline.create_pipeline(options, connection)
+        )
+    except Exception as error:
+        if "TFRecord" in str(error):
+            corrupt = data_layout.find_corrupt(data, layout)
+            if corrupt:
+                raise ValueError(corrupt) from error
+        raise
     return results.read(connection, args.name).as_text()
 
 

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -222,3 +223,18 @@ def test_wrong_input_is_one_error_before_anything_runs(
     assert "Traceback" not in errors
     assert os.listdir(tmp_path) == ["logs"]
     assert output == ""
+
+
+def test_a_corrupt_file_is_named(tmp_path, demo_data):
+    shutil.copytree(demo_data, tmp_path / "data")
+    broken = sorted((tmp_path / "data" / "eval").iterdir())[1]
+    content = bytearray(broken.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    broken.write_bytes(content)
+    code, _, errors = run_local(
+        *("--runs", str(tmp_path / "runs"), "--data", str(tmp_path / "data"))
+    )
+    assert code == 2
+    first = errors.splitlines()[0]
+    assert re.search(rf"corrupt or truncated.* {broken}: record \d+ at byte", first)
+    assert len(errors) < 1500 and "Traceback" not in errors
