@@ -53,8 +53,8 @@ def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
         files = _files(directory, pattern)
         if not files:
             raise ValueError(
-                f"no TFRecord files in {directory!r}. Expected files there, in train/ "
-                "and eval/, or named train* and eval*."
+                f"no TFRecord files in {directory!r}. Expected files there, or in "
+                "subfolders train/ and eval/ (both), or named train* and eval*."
             )
         compressions = records.compression_types(files, "auto")
         for name, compression in zip(files, compressions):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from typing import Optional, Sequence
@@ -124,6 +125,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         # A wrong option or wrong data is said in a ValueError of our own.
         is_usage = isinstance(error, ValueError)
         text = str(error)
+        # TensorFlow wraps the text of an assertion in the names of graph nodes.
+        if match := re.search(r"assertion failed: \[(.*?)\]", text, re.DOTALL):
+            text = match[1]
         if len(text) > _LONGEST_ERROR:
             text = f"{text[:_LONGEST_ERROR]} ..."
         print(f"error: {text}\n(log: {log})", file=sys.stderr)

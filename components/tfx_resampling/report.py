@@ -9,6 +9,13 @@ from tfx_resampling.core.plan import Plan
 
 REPORT_FILE = "report.html"
 
+_COMBINED = {
+    "product": "product",
+    "max": "largest",
+    "min": "smallest",
+    "mean": "mean",
+}
+
 
 def rows(
     plan: Plan,
@@ -52,14 +59,19 @@ def summary(plan: Plan) -> List[str]:
         f"Distance of predicted to target shares (total variation): "
         f"{plan.distance:.4f}.",
     ]
+    if plan.multi_label:
+        lines.append(
+            f"A record's factor: the {_COMBINED[plan.combine]} of its labels' factors, "
+            f"clipped to {plan.min_factor:g} .. {plan.max_factor:g}."
+        )
     known = plan.diagnostics
     if "effective_sample_size" in known:
         rarest = known.get("half_of_rarest")
         half = f"; {rarest} records make up half of the rarest label's samples"
         lines.append(
-            f"Effective sample size: {known['effective_sample_size']:.0f} records "
-            f"(Kish); largest factor {known['largest_factor']:.4g}"
-            f"{half if rarest else ''}."
+            "Effective sample size over many epochs: "
+            f"{known['effective_sample_size']:.0f} records (Kish); largest factor "
+            f"{known['largest_factor']:.4g}{half if rarest else ''}."
         )
     names = {"max_ir": "max IR", "mean_ir": "MeanIR", "cvir": "CVIR"}
     names["scumble"] = "SCUMBLE"

@@ -181,15 +181,32 @@ def test_undersampling_drops_no_more_than_it_must():
     assert larger.distance > 1e-4
 
 
-def test_oversampling_drops_nothing():
-    plan = plan_of(OVERLAPPING, target="sqrt", size="oversample")
-    rule = dict(plan.rule)
+@pytest.mark.parametrize("target", ["sqrt", "uniform", "power:0.8"])
+def test_oversampling_drops_nothing_and_reaches_the_target(target):
+    options = dict(target=target, max_factor=1000)
+    plan = plan_of(OVERLAPPING, size="oversample", **options)
+    assert plan.distance < 1e-4 and not plan.warnings
     found = factors_lib.record_factors(
-        np.array(plan.factors), OVERLAPPING.label_sets, **rule
+        np.array(plan.factors), OVERLAPPING.label_sets, **plan.rule
     )
     assert found.min() >= 1
     assert plan.min_factor == 1
     assert plan.predicted_records > 963
+    # A smaller epoch that drops nothing cannot reach the target.
+    smaller = int(plan.predicted_records * 0.98)
+    smaller = plan_of(OVERLAPPING, size=smaller, min_factor=1, **options)
+    assert smaller.distance > plan.distance + 1e-5
+
+
+def test_the_closest_oversampling_where_max_factor_keeps_it_from_the_target():
+    options = dict(target="uniform", size="oversample")
+    plan = plan_of(OVERLAPPING, max_factor=5, **options)
+    assert plan.distance > 0.05
+    for size in (1.2, 2.0, 3.0, 4.0):
+        other = plan_of(
+            OVERLAPPING, target="uniform", size=size, min_factor=1, max_factor=5
+        )
+        assert plan.distance < other.distance + 0.02
 
 
 # --- random tables -----------------------------------------------------------------
@@ -335,6 +352,8 @@ def test_repeat_factor_sampling_of_lvis():
     )
     assert found == pytest.approx([np.sqrt(3 / 2), 1.0, 1.0], abs=1e-9)
     assert plan.predicted_records == pytest.approx(np.sqrt(3 / 2) + 2)
+    # The rule asks for no distribution, so it cannot miss one.
+    assert plan.distance == pytest.approx(0, abs=1e-12) and not plan.warnings
 
 
 def test_repeat_threshold_of_lvis_scale():

@@ -253,3 +253,8 @@ def test_a_plan_that_emits_nothing_is_refused_and_not_searched_for_ever(images):
     nothing = plans.make(NAMES, [0, 0, 0], unlabeled_factor=0.0)
     with pytest.raises(ValueError, match="the plan emits nothing"):
         input_fn(images, nothing, batch_size=8)
+
+
+def test_no_plan_is_said_to_be_none(images):
+    with pytest.raises(ValueError, match="plan must be a Plan, got None.*load_plan"):
+        input_fn(images, None, batch_size=8)

@@ -106,6 +106,8 @@ def unreached(
 ) -> Dict[str, str]:
     """Returns label -> why its predicted share is not its target share.
 
+    First those that a bound or their company holds back, by how much.
+
     Args:
       labels: the labels.
       label_sets: the label sets.
@@ -124,7 +126,7 @@ def unreached(
     missed = np.flatnonzero(
         np.abs(predicted - target) > np.maximum(_SHARE_TOLERANCE, 0.01 * target)
     )
-    result = {}
+    result, gaps = {}, {}
     for label in missed:
         sets = owner[label_sets.indices == label]
         too_low = predicted[label] < target[label]
@@ -142,6 +144,8 @@ def unreached(
             binding = int(at_bound[name][sets].sum())
             if binding:
                 parts.append(f"{name} binds for {binding} of {len(sets)} label sets")
+        # What is held back by a bound, or by company, is the cause of the others.
+        gaps[labels[label]] = (not parts, -abs(predicted[label] - target[label]))
         if not parts:
             parts.append(
                 "limited by the size of the epoch and the labels it occurs with"
@@ -152,7 +156,7 @@ def unreached(
             f"{verb} its target ({100 * predicted[label]:.2f}% for "
             f"{100 * target[label]:.2f}%): {'; '.join(parts)}"
         )
-    return result
+    return {name: result[name] for name in sorted(result, key=gaps.__getitem__)}
 
 
 def _some(names: list) -> str:

@@ -36,9 +36,12 @@ _GRADIENT_TOLERANCE = 1e-9
 # starts at the solution of the last one; a handful is usual.
 _SIZE_TOLERANCE = 1e-6
 _SIZE_STEPS = 40
-# Halvings of the search for the smallest or largest size that reaches the target: to
-# within 0.05 %.
-_BISECTIONS = 16
+# Sizes that are tried for the smallest or largest epoch that reaches the target, and
+# halvings of the last step: to within 0.2 % of the size.
+_SIZES = 12
+_HALVINGS = 10
+# Total-variation distance up to which the target counts as reached in that search.
+_REACHED = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,21 +158,38 @@ class _Problem:
         return exponents
 
     def solve_for_extreme(self, largest: bool) -> np.ndarray:
-        """Returns lambda for the largest or smallest size that is closest to B."""
-        natural = self._counts.sum()
-        span = np.log(LARGEST_FACTOR)
-        # From an epoch where no bound but the other one can bind, towards the extreme.
-        good, bad = (-span, span) if largest else (span, -span)
-        exponents = self._solve(natural * np.exp(good), self._start(natural))
-        best = self._distance(exponents)
-        for _ in range(_BISECTIONS):
-            middle = (good + bad) / 2
-            found = self._solve(natural * np.exp(middle), exponents)
-            distance = self._distance(found)
-            if distance <= best + 1e-6:
-                good, exponents, best = middle, found, min(best, distance)
+        """Returns lambda for the largest or smallest size that is closest to B.
+
+        Sizes are tried from the extreme one inwards, until one reaches B; the last step
+        is then halved. If none does, the closest is taken.
+        """
+        # Of the extreme size every factor is at its bound; inwards they may differ by
+        # all that the bounds leave.
+        inwards = -1.0 if largest else 1.0
+        extreme = np.exp(self._high if largest else self._low)
+        room = np.exp(self._high - max(self._low, -_LAMBDA_BOUND))
+        steps = np.geomspace(1.0, max(room, 1.0), _SIZES) ** inwards
+        natural = self._counts.sum() * extreme
+        exponents = self._start(natural)
+        closest = (np.inf, exponents)
+        for before, step in zip([1.0, *steps], steps):
+            exponents = self._solve(natural * step, exponents)
+            distance = self._distance(exponents)
+            if distance < closest[0]:
+                closest = (distance, exponents)
+            if distance <= _REACHED:
+                return self._halved(natural, before, step, exponents)
+        return closest[1]
+
+    def _halved(self, natural: float, missed: float, reached: float, exponents):
+        """Returns lambda for the step closest to `missed` that still reaches B."""
+        for _ in range(_HALVINGS if missed != reached else 0):
+            middle = np.sqrt(missed * reached)
+            found = self._solve(natural * middle, exponents)
+            if self._distance(found) <= _REACHED:
+                reached, exponents = middle, found
             else:
-                bad = middle
+                missed = middle
         return exponents
 
     def _start(self, occurrences: float) -> np.ndarray:

@@ -58,11 +58,13 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         predicted, emitted = factors_lib.predict_marginal(
             factors, natural, counts.num_labeled, counts.pairs, **rule
         )
+        target = _implied(config, predicted, target)
         details["imbalance"]["predicted"] = diagnostics.imbalance(predicted)
         notes.append(_MARGINAL_NOTES[prediction])
     else:
         prediction = "exact"
         predicted, emitted = factors_lib.predict(factors, label_sets, **rule)
+        target = _implied(config, predicted, target)
         details |= _details(counts, label_sets, factors, rule, predicted, target)
         notes += _unreached_notes(details["unreached"], predicted, target, config)
     plan = Plan(
@@ -93,6 +95,13 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     if config.on_unreachable == "error" and prediction == "exact":
         _check_reached(plan, config.tolerance)
     return plan
+
+
+def _implied(config: PlannerConfig, predicted: np.ndarray, target: np.ndarray):
+    """Returns B: of a rule that gives factors and no shares, what it emits."""
+    if isinstance(config.target, str) and targets.fixes_size(config.target):
+        return predicted / (predicted.sum() or 1.0)
+    return target
 
 
 def _known_label_sets(counts: LabelCounts):

@@ -86,8 +86,8 @@ def parse_columns(columns: Any) -> Tuple[ColumnSpec, ...]:
         if isinstance(column, dict):
             try:
                 column = Bucket(**column)
-            except TypeError:
-                raise ValueError(message) from None
+            except TypeError as error:
+                raise ValueError(f"{message} {error}.") from None
         if not isinstance(column, (str, Bucket)) or column == "":
             raise ValueError(message)
         result.append(column)

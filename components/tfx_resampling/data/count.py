@@ -249,7 +249,8 @@ def _text(value: Any, feature: str) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
+        shown = f"{value[:20]!r}{'...' if len(value) > 20 else ''}"
         raise ValueError(
-            f"feature {feature!r} has the value {value!r}, which is not UTF-8. Labels "
+            f"feature {feature!r} has the value {shown}, which is not UTF-8. Labels "
             "are text or integers."
         ) from None

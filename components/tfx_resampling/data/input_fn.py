@@ -64,13 +64,19 @@ def input_fn(
       [batch], serialized) stands for "image".
 
     Raises:
-      ValueError: a plan that emits nothing, a pattern that matches no file, first
-        records without the image or a kept feature or with labels of another type, or
-        an invalid option.
+      ValueError: no plan, or one that emits nothing, a pattern that matches no file,
+        first records without the image or a kept feature or with labels of another
+        type, or an invalid option.
       tf.errors.InvalidArgumentError: while iterating: a corrupt or truncated file, or a
         label that is not in the plan; the message names file, record and label.
     """
     check_integer("batch_size", batch_size, 1, optional=False)
+    if not isinstance(plan, Plan):
+        raise ValueError(
+            f"plan must be a Plan, got {plan!r}. In a Trainer module load_plan returns "
+            "None where the Trainer has neither resample_plan= nor hyperparameters= of "
+            "a ResamplePlanner."
+        )
     if not max(*plan.factors, plan.unlabeled_factor, plan.min_factor):
         # Without end such a data set would be searched for a first sample for ever.
         raise ValueError("the plan emits nothing: every factor is 0.")
@@ -91,7 +97,7 @@ def input_fn(
         name: tf.io.FixedLenFeature([], features.dtype("keep", name)) for name in keep
     }
     if image is not None:
-        features.dtype("image key", image.key)
+        features.dtype("ImageOptions(key=...)", image.key)
         spec[image.key] = tf.io.FixedLenFeature([], tf.string)
     vocabulary = labels.Vocabulary(plan.classes, plan.label_dtype)
     parallel = options.num_parallel_calls or tf.data.AUTOTUNE
