@@ -16,11 +16,11 @@ _REACHED = 1e-6
 
 _MARGINAL_NOTES = {
     "independent": "Records carry several labels and only their marginal counts are "
-    "known: predicted counts assume that labels occur independently. Give "
-    "the planner examples for a plan that reaches the target.",
+    "known: predicted counts assume that labels occur independently. Give the planner "
+    "examples for a plan that reaches the target.",
     "pairwise": "Records carry several labels, only marginal and pairwise counts are "
-    "known: by the pairs, this plan misses the target by the distance shown. Give "
-    "the planner examples for one that reaches it.",
+    "known: by the pairs, this plan misses the target by a total-variation distance of "
+    "about {distance:.3f}. Give the planner examples for one that reaches it.",
 }
 
 
@@ -60,7 +60,9 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         )
         target = _implied(config, predicted, target)
         details["imbalance"]["predicted"] = diagnostics.imbalance(predicted)
-        notes.append(_MARGINAL_NOTES[prediction])
+        shares = predicted / (predicted.sum() or 1.0)
+        distance = np.abs(shares - target).sum() / 2
+        notes.append(_MARGINAL_NOTES[prediction].format(distance=distance))
     else:
         prediction = "exact"
         predicted, emitted = factors_lib.predict(factors, label_sets, **rule)
