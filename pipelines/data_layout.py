@@ -88,7 +88,7 @@ def find_corrupt(directory: str, layout: DataLayout) -> Optional[str]:
             tf.constant(files), tf.constant(compressions), InputOptions()
         )
         try:
-            for _ in chunks:
+            for _ in chunks.map(records.verified):
                 pass
         except tf.errors.InvalidArgumentError as error:
             found = re.search(r"corrupt or truncated TFRecord.*again\.", error.message)

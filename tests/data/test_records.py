@@ -24,7 +24,9 @@ def read_chunks(files, compression="auto", **options):
     """Returns [(file, [records])], the chunks of some files."""
     options = InputOptions(**{"chunk_size": 16, **options})
     kinds = records.compression_types(files, compression)
-    chunks = records.record_chunks(tf.constant(files), tf.constant(kinds), options)
+    chunks = records.record_chunks(tf.constant(files), tf.constant(kinds), options).map(
+        records.verified
+    )
     return [(name.decode(), chunk.tolist()) for name, chunk in tfrecords.read(chunks)]
 
 
@@ -174,7 +176,9 @@ def test_a_broken_file_among_good_ones_is_found(tmp_path, plain, options):
 def test_a_file_deleted_after_building_is_an_error_that_names_it(tmp_path):
     files = tfrecords.spread(tmp_path, RECORDS, files=3)
     kinds = tf.constant([""] * 3)
-    chunks = records.record_chunks(tf.constant(files), kinds, InputOptions())
+    chunks = records.record_chunks(tf.constant(files), kinds, InputOptions()).map(
+        records.verified
+    )
     os.remove(files[1])
     with pytest.raises(tf.errors.NotFoundError) as error:
         tfrecords.read(chunks)

@@ -120,7 +120,8 @@ def count_files(
         # A column may be the label feature itself.
         features |= strata_lib.feature_spec(column.name, column.dtype)
 
-    def parse(name, serialized):
+    def parse(*chunk):
+        name, serialized = records.verified(*chunk)
         parsed = tf.io.parse_example(serialized, features)
         values = parsed[spec.label_key]
         parts = [(values.flat_values, values.row_lengths())]

@@ -1,6 +1,6 @@
 """TFRecord files -> chunks of serialized records, with errors that name the file."""
 
-from typing import List, Sequence, Tuple, Union
+from typing import List, NamedTuple, Sequence, Tuple, Union
 
 import tensorflow as tf
 
@@ -83,15 +83,27 @@ def first_records(
     raise ValueError(f"no records in {list(files)[:5]!r}: the files are empty.")
 
 
+class Chunk(NamedTuple):
+    """A chunk of records as it is read; `verified` before its records are used.
+
+    Attributes:
+      source: (file name, compression), string scalars.
+      position: int64 scalar, how many chunks of the file came before.
+      numbered: (int64 scalar: how many chunks of the file should have come before,
+        string [n]: serialized records).
+    """
+
+    source: Tuple[tf.Tensor, tf.Tensor]
+    position: tf.Tensor
+    numbered: Tuple[tf.Tensor, tf.Tensor]
+
+
 def record_chunks(
     files: tf.Tensor, compressions: tf.Tensor, options: InputOptions
 ) -> tf.data.Dataset:
-    """Returns (file name [], serialized records [n]) chunks of interleaved files.
+    """Returns the `Chunk`s of interleaved files, to be `verified` in a map.
 
-    Every record of every file is in exactly one chunk. A corrupt or truncated file is
-    an InvalidArgumentError that names the file, the record and the byte offset. (Not
-    where a file ends between two records, or within the 12 bytes that start one, which
-    TensorFlow takes for the end.)
+    Every record of every file is in exactly one chunk.
 
     Args:
       files: string [files], in the order in which they are opened.
@@ -111,13 +123,29 @@ def record_chunks(
     )
 
 
+def verified(*chunk) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Returns (file name [], serialized records [n]) of the fields of a `Chunk`.
+
+    A corrupt or truncated file is an InvalidArgumentError that names the file, the
+    record and the byte offset. (Not where a file ends between two records, or within
+    the 12 bytes that start one, which TensorFlow takes for the end.)
+    """
+    (name, compression), position, (number, serialized) = Chunk(*chunk)
+    complete = checks.require(
+        tf.equal(number, position), lambda: _where_it_breaks(name, compression)
+    )
+    with tf.control_dependencies([complete]):
+        return name, tf.identity(serialized)
+
+
 def _file_chunks(name, compression, chunk_size: int) -> tf.data.Dataset:
-    """Chunks of one file, and an error with its name where reading it failed.
+    """Chunks of one file, numbered so that an error in reading it shows.
 
     tf.data's own error has no file name, and cannot be caught in a graph, but
-    `ignore_errors` can skip it. So chunks are numbered before that, and a number that
-    is missing afterwards gives the error away; an empty chunk at the end makes sure
-    that there is a number after it.
+    `ignore_errors` can skip it. So chunks are numbered before that and counted after
+    it, and two that differ give the error away; an empty chunk at the end makes sure
+    that there is one after it. No function is called for a chunk here: that would cost
+    more than reading it.
     """
     # Opens the file outside ignore_errors, which retries a missing file for ever; the
     # error of this one names the file.
@@ -128,16 +156,9 @@ def _file_chunks(name, compression, chunk_size: int) -> tf.data.Dataset:
     numbered = tf.data.Dataset.zip(
         (tf.data.Dataset.range(_MANY), chunks.concatenate(end))
     ).ignore_errors()
-
-    def check(expected, numbered_chunk):
-        number, chunk = numbered_chunk
-        complete = checks.require(
-            tf.equal(number, expected), lambda: _where_it_breaks(name, compression)
-        )
-        with tf.control_dependencies([complete]):
-            return number + 1, (name, tf.identity(chunk))
-
-    return opened.concatenate(numbered).scan(tf.constant(0, tf.int64), check)
+    source = tf.data.Dataset.from_tensors((name, compression)).repeat()
+    counted = tf.data.Dataset.range(_MANY)
+    return tf.data.Dataset.zip((source, counted, opened.concatenate(numbered)))
 
 
 def _where_it_breaks(name, compression):

@@ -184,7 +184,8 @@ def _epoch(names, kinds, rule: DecisionRule, options: InputOptions, epoch):
         names, kinds = tf.gather(names, order), tf.gather(kinds, order)
     chunks = records.record_chunks(names, kinds, options)
 
-    def survivors(name, serialized):
+    def survivors(*chunk):
+        name, serialized = records.verified(*chunk)
         hashes, copies = rule.decide(name, serialized, epoch)
         kept = tf.where(copies > 0)[:, 0]
         hashes, copies = tf.gather(hashes, kept), tf.gather(copies, kept)
