@@ -5,6 +5,7 @@ import json
 import math
 from typing import Any, Mapping, Optional, Sequence, Union
 
+from tfx_resampling.core import targets
 from tfx_resampling.core.strata import ColumnSpec, format_columns, parse_columns
 
 COMBINE_RULES = ("product", "max", "min", "mean")
@@ -69,8 +70,6 @@ class PlannerConfig:
     tolerance: float = 0.01
 
     def __post_init__(self):
-        from tfx_resampling.core import targets
-
         _check_text("label_key", self.label_key)
         _check_text("split", self.split)
         _set(self, "target", targets.parse(self.target))

@@ -14,6 +14,16 @@ from tfx_resampling.core.counts import LabelSets
 _SAMPLE_ROWS = 200_000
 
 
+def shares(counts: np.ndarray) -> np.ndarray:
+    """Returns `counts` [labels] divided by their sum; zeros where all are 0."""
+    return counts / (counts.sum() or 1.0)
+
+
+def distance(counts: np.ndarray, target: np.ndarray) -> float:
+    """Returns the total-variation distance, 0 to 1, of the shares of counts to B."""
+    return float(np.abs(shares(counts) - target).sum() / 2)
+
+
 def label_factors(
     counts: np.ndarray,
     target: np.ndarray,

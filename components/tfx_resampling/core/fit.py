@@ -24,6 +24,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 
+from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import LARGEST_FACTOR
 from tfx_resampling.core.counts import LabelSets
 
@@ -249,4 +250,4 @@ class _Problem:
 
     def _distance(self, exponents: np.ndarray) -> float:
         _, counts = self._emitted(exponents)
-        return float(np.abs(counts / counts.sum() - self._target).sum() / 2)
+        return factors_lib.distance(counts, self._target)

@@ -7,6 +7,7 @@ from typing import Any, Mapping, Optional, Tuple
 
 import numpy as np
 
+from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import COMBINE_RULES
 from tfx_resampling.core.strata import Strata
 
@@ -163,12 +164,12 @@ class Plan:
     @property
     def predicted_shares(self) -> np.ndarray:
         """float64 [labels], expected share of label occurrences that are emitted."""
-        return np.array(self.predicted) / (sum(self.predicted) or 1.0)
+        return factors_lib.shares(np.array(self.predicted))
 
     @property
     def distance(self) -> float:
         """Total-variation distance of the predicted shares to the target, 0 to 1."""
-        return float(np.abs(self.predicted_shares - np.array(self.target)).sum() / 2)
+        return factors_lib.distance(np.array(self.predicted), np.array(self.target))
 
     @property
     def rule(self) -> dict:

@@ -52,22 +52,27 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     label_sets = _known_label_sets(counts)
     target, factors, rule, notes = _transformation(counts, config, label_sets)
     natural = np.array(counts.counts, np.float64)
-    details = {"imbalance": {"natural": diagnostics.imbalance(natural, label_sets)}}
+    measures = {"natural": diagnostics.imbalance(natural, label_sets)}
+    details = {"imbalance": measures}
     if label_sets is None:
         prediction = "independent" if counts.pairs is None else "pairwise"
         predicted, emitted = factors_lib.predict_marginal(
             factors, natural, counts.num_labeled, counts.pairs, **rule
         )
         target = _implied(config, predicted, target)
-        details["imbalance"]["predicted"] = diagnostics.imbalance(predicted)
-        shares = predicted / (predicted.sum() or 1.0)
-        distance = np.abs(shares - target).sum() / 2
+        measures["predicted"] = diagnostics.imbalance(predicted)
+        distance = factors_lib.distance(predicted, target)
         notes.append(_MARGINAL_NOTES[prediction].format(distance=distance))
     else:
         prediction = "exact"
         predicted, emitted = factors_lib.predict(factors, label_sets, **rule)
         target = _implied(config, predicted, target)
-        details |= _details(counts, label_sets, factors, rule, predicted, target)
+        per_set = factors_lib.record_factors(factors, label_sets, **rule)
+        emitted_sets = label_sets.weights * per_set
+        measures["predicted"] = diagnostics.imbalance(
+            predicted, label_sets, emitted_sets
+        )
+        details |= _details(counts, label_sets, per_set, rule, predicted, target)
         notes += _unreached_notes(details["unreached"], predicted, target, config)
     plan = Plan(
         label_key=counts.label_key,
@@ -102,7 +107,7 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
 def _implied(config: PlannerConfig, predicted: np.ndarray, target: np.ndarray):
     """Returns B: of a rule that gives factors and no shares, what it emits."""
     if isinstance(config.target, str) and targets.fixes_size(config.target):
-        return predicted / (predicted.sum() or 1.0)
+        return factors_lib.shares(predicted)
     return target
 
 
@@ -209,27 +214,19 @@ def _fit(
 
 def _distance(factors, label_sets: LabelSets, target: np.ndarray, rule: dict) -> float:
     counts, _ = factors_lib.predict(factors, label_sets, **rule)
-    return float(np.abs(counts / (counts.sum() or 1.0) - target).sum() / 2)
+    return factors_lib.distance(counts, target)
 
 
-def _details(counts, label_sets, factors, rule, predicted, target) -> dict:
-    per_set = factors_lib.record_factors(factors, label_sets, **rule)
+def _details(counts, label_sets, per_set, rule, predicted, target) -> dict:
     natural = np.array(counts.counts, np.float64)
     rarest = int(np.argmin(np.where(natural > 0, natural, np.inf)))
-    shares = predicted / (predicted.sum() or 1.0)
     return {
-        "imbalance": {
-            "natural": diagnostics.imbalance(natural, label_sets),
-            "predicted": diagnostics.imbalance(
-                predicted, label_sets, label_sets.weights * per_set
-            ),
-        },
         **diagnostics.concentration(label_sets, per_set, rarest),
         "unreached": diagnostics.unreached(
             counts.labels,
             label_sets,
             per_set,
-            shares,
+            factors_lib.shares(predicted),
             target,
             rule["min_factor"],
             rule["max_factor"],
@@ -238,8 +235,7 @@ def _details(counts, label_sets, factors, rule, predicted, target) -> dict:
 
 
 def _unreached_notes(unreached: dict, predicted, target, config) -> list:
-    shares = predicted / (predicted.sum() or 1.0)
-    distance = np.abs(shares - target).sum() / 2
+    distance = factors_lib.distance(predicted, target)
     if distance <= config.tolerance:
         return []
     reasons = [f"{label} is {reason}." for label, reason in unreached.items()]
