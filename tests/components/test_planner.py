@@ -12,9 +12,9 @@ from tfx import v1 as tfx
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import json_utils
 from tfx_resampling.artifacts import read_plan
-from tfx_resampling.planner import executor, spec
+from tfx_resampling.planner import spec
 
-from tests.components import make_statistics
+from tests.components import make_statistics, planner_run
 from tests.components.make_statistics import example
 
 
@@ -104,24 +104,14 @@ RECORDS = [example(y=["a"])] * 60 + [example(y=["b"])] * 30 + [example(y=["c"])]
 def run_planner(directory, records, schema=None, **options):
     """Runs the executor on real statistics; returns the output artifacts."""
     statistics = make_statistics.artifact(directory, records)
-    plan, hyperparameters = tr.ResamplePlan(), standard_artifacts.HyperParameters()
-    for artifact, name in ((plan, "plan"), (hyperparameters, "hyperparameters")):
-        artifact.uri = os.path.join(directory, name)
-        os.makedirs(artifact.uri)
-    inputs = {"statistics": [statistics]}
+    inputs = {"statistics": statistics}
     if schema is not None:
         artifact = standard_artifacts.Schema()
         artifact.uri = os.path.join(directory, "schema")
         os.makedirs(artifact.uri)
         tfdv.write_schema_text(schema, os.path.join(artifact.uri, "schema.pbtxt"))
-        inputs["schema"] = [artifact]
-    config = tr.PlannerConfig("y", **options)
-    executor.Executor().Do(
-        inputs,
-        {"resample_plan": [plan], "hyperparameters": [hyperparameters]},
-        {**spec.properties_from_config(config), "package_version": tr.__version__},
-    )
-    return plan, hyperparameters
+        inputs["schema"] = artifact
+    return planner_run.execute(directory, inputs, **options)
 
 
 def test_executor_writes_plan_report_and_hyperparameters(tmp_path):

@@ -9,16 +9,14 @@ import tfx_resampling as tr
 from google.protobuf import text_format
 from tensorflow_data_validation import StatsOptions
 from tfx import v1 as tfx
-from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, channel_utils, standard_artifacts
 from tfx_bsl.public.proto import slicing_spec_pb2
 from tfx_resampling.artifacts import read_plan
 from tfx_resampling.core import factors
-from tfx_resampling.planner import executor, spec
 from tfx_resampling.planner.statistics import label_counts
 from tfx_resampling.planner.strata import with_boundaries
 
-from tests.components import make_statistics
+from tests.components import make_statistics, planner_run
 from tests.components.make_statistics import example
 
 # A train never comes without a person; ages spread evenly from 0 to 99.
@@ -56,21 +54,7 @@ def statistics(tmp_path_factory):
 
 def run_planner(directory, inputs, **options) -> tr.Plan:
     """Runs the executor and returns the plan that it wrote."""
-    plan, hyperparameters = tr.ResamplePlan(), standard_artifacts.HyperParameters()
-    for artifact, name in ((plan, "plan"), (hyperparameters, "hyperparameters")):
-        artifact.uri = os.path.join(directory, name)
-        os.makedirs(artifact.uri)
-    context = base_beam_executor.BaseBeamExecutor.Context(
-        beam_pipeline_args=["--runner=DirectRunner"],
-        tmp_dir=os.path.join(directory, "tmp"),
-        unique_id="1",
-    )
-    config = tr.PlannerConfig("y", **options)
-    executor.Executor(context).Do(
-        {name: [artifact] for name, artifact in inputs.items()},
-        {"resample_plan": [plan], "hyperparameters": [hyperparameters]},
-        {**spec.properties_from_config(config), "package_version": tr.__version__},
-    )
+    plan, _ = planner_run.execute(directory, inputs, **options)
     return read_plan(plan.uri)
 
 

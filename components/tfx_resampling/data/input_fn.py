@@ -68,7 +68,7 @@ def input_fn(
         first records without the image or a kept feature or with labels of another
         type, or an invalid option.
       tf.errors.InvalidArgumentError: while iterating: a corrupt or truncated file, or a
-        label that is not in the plan; the message names file, record and label.
+        label that is not in the plan; the message names the file and record, or label.
     """
     check_integer("batch_size", batch_size, 1, optional=False)
     if not isinstance(plan, Plan):

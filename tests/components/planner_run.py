@@ -1,0 +1,34 @@
+"""Runs the executor of `ResamplePlanner` in a directory."""
+
+import os
+
+import tfx_resampling as tr
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import standard_artifacts
+from tfx_resampling.planner import executor, spec
+
+
+def execute(directory, inputs, **options):
+    """Returns the output artifacts (plan, hyperparameters).
+
+    Args:
+      directory: where outputs and temporary files are written.
+      inputs: input name -> artifact.
+      **options: of `PlannerConfig`, for the label feature "y".
+    """
+    plan, hyperparameters = tr.ResamplePlan(), standard_artifacts.HyperParameters()
+    for artifact, name in ((plan, "plan"), (hyperparameters, "hyperparameters")):
+        artifact.uri = os.path.join(directory, name)
+        os.makedirs(artifact.uri)
+    context = base_beam_executor.BaseBeamExecutor.Context(
+        beam_pipeline_args=["--runner=DirectRunner"],
+        tmp_dir=os.path.join(directory, "tmp"),
+        unique_id="1",
+    )
+    config = tr.PlannerConfig("y", **options)
+    executor.Executor(context).Do(
+        {name: [artifact] for name, artifact in inputs.items()},
+        {"resample_plan": [plan], "hyperparameters": [hyperparameters]},
+        {**spec.properties_from_config(config), "package_version": tr.__version__},
+    )
+    return plan, hyperparameters
