@@ -3,7 +3,6 @@
 import dataclasses
 import glob
 import os
-import re
 from typing import Dict, Optional, Sequence
 
 import tensorflow as tf
@@ -92,8 +91,7 @@ def find_corrupt(directory: str, layout: DataLayout) -> Optional[str]:
             for _ in chunks:
                 pass
         except tf.errors.InvalidArgumentError as error:
-            found = re.search(r"corrupt or truncated TFRecord.*read\.", error.message)
-            return found[0] if found else error.message
+            return error.message
     return None
 
 

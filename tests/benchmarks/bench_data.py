@@ -6,6 +6,7 @@ from typing import List, Sequence
 
 import numpy as np
 import tensorflow as tf
+from tfx_resampling import Plan, PlannerConfig, count_labels, make_plan
 
 LABEL_KEY = "labels"
 LABELS = tuple(f"class-{i}" for i in range(10))
@@ -54,6 +55,12 @@ def build(
             _write(path, numbers, labels, record_bytes, gzip, rng, contents)
         os.rename(unfinished, folder)
     return [os.path.join(folder, name) for name in names]
+
+
+def uniform_plan(files: Sequence[str], size: float) -> Plan:
+    """Returns the plan of a uniform target, `size` samples per record of `files`."""
+    config = PlannerConfig(LABEL_KEY, target="uniform", size=size)
+    return make_plan(count_labels(files, LABEL_KEY), config)
 
 
 def _write(

@@ -28,14 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from tfx_resampling import (
-    ImageOptions,
-    InputOptions,
-    PlannerConfig,
-    count_labels,
-    input_fn,
-    make_plan,
-)
+from tfx_resampling import ImageOptions, InputOptions, input_fn
 from tfx_resampling.data import images
 from tfx_resampling.data.options import cores
 
@@ -99,15 +92,13 @@ def main() -> int:
             gzip=False,
             contents=contents,
         )
-        counts = count_labels(files, bench_data.LABEL_KEY)
         print(
             f"{args.records:,} JPEGs of {args.side} x {args.side}, "
             f"{sum(map(len, contents)) / len(contents) / 1e3:.0f} kB; "
             f"TensorFlow {tf.__version__} on {cores()} cores.\n"
         )
         for size in (1.0, 0.1):
-            config = PlannerConfig(bench_data.LABEL_KEY, target="uniform", size=size)
-            plan = make_plan(counts, config)
+            plan = bench_data.uniform_plan(files, size)
             epochs = max(1, round(args.samples / size / args.records))
             options = InputOptions(epochs=epochs)
             ours = input_fn(

@@ -167,7 +167,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parse_args(argv)
     # Importing TensorFlow takes seconds; --help and wrong flags should not wait for it.
     import tensorflow as tf
-    from tfx_resampling import PlannerConfig, count_labels, make_plan
 
     from tests.benchmarks import bench_data, measuring
 
@@ -175,8 +174,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with contextlib.ExitStack() as stack:
         directory = args.data or stack.enter_context(tempfile.TemporaryDirectory())
         files = bench_data.build(directory, args.records, args.record_bytes, args.gzip)
-        config = PlannerConfig(bench_data.LABEL_KEY, target="uniform", size=0.1)
-        plan = make_plan(count_labels(files, bench_data.LABEL_KEY), config)
+        plan = bench_data.uniform_plan(files, size=0.1)
         print(
             f"{args.records:,} records of {args.record_bytes:,} bytes in {len(files)} "
             f"{'gzip' if args.gzip else 'plain'} files; TensorFlow {tf.__version__} on "

@@ -28,19 +28,12 @@ def resident() -> int:
 
 def measure(directory: str, size: float, shuffle_records: int) -> None:
     """Reads two epochs and prints the growth of memory in bytes."""
-    from tfx_resampling import (
-        InputOptions,
-        PlannerConfig,
-        count_labels,
-        input_fn,
-        make_plan,
-    )
+    from tfx_resampling import InputOptions, input_fn
 
     from tests.benchmarks import bench_data
 
     files = bench_data.build(directory, _RECORDS, _BYTES, gzip=False)
-    config = PlannerConfig(bench_data.LABEL_KEY, target="uniform", size=size)
-    plan = make_plan(count_labels(files, bench_data.LABEL_KEY), config)
+    plan = bench_data.uniform_plan(files, size)
 
     def dataset(shuffle_records):
         options = InputOptions(epochs=2, shuffle_records=shuffle_records)

@@ -18,13 +18,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
-from tfx_resampling import (
-    InputOptions,
-    PlannerConfig,
-    count_labels,
-    input_fn,
-    make_plan,
-)
+from tfx_resampling import InputOptions, input_fn
 
 from tests.benchmarks import bench_data, peers
 
@@ -50,8 +44,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         files = bench_data.build(directory, 200_000, 1_300, gzip=False)
-        config = PlannerConfig(bench_data.LABEL_KEY, target="uniform", size=0.1)
-        plan = make_plan(count_labels(files, bench_data.LABEL_KEY), config)
+        plan = bench_data.uniform_plan(files, size=0.1)
         plain = peers.plain_read(files, "", 1, 1)
         buffer = InputOptions().shuffle_records
         builds = {

@@ -1,11 +1,13 @@
 """Python processes that tests start, and end."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 # Seconds until a process must have said or done what a test waits for.
 _TIME_LIMIT = 120
@@ -49,6 +51,12 @@ def wait_for(log, text: str, process: subprocess.Popen) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.05)
+
+
+def answer(output: str, word: str) -> Any:
+    """Returns the JSON behind `word` in the one line of `output` that has it first."""
+    (line,) = [x for x in output.splitlines() if x.startswith(f"{word} ")]
+    return json.loads(line.removeprefix(word))
 
 
 def wait_until_done(log, process: subprocess.Popen) -> str:

@@ -72,8 +72,7 @@ def test_two_workers_train_on_what_one_would(tmp_path, num_files):
         outputs = [processes.wait_until_done(*one) for one in started]
     found, parts = Counter(), []
     for output in outputs:
-        (line,) = [x for x in output.splitlines() if x.startswith("done ")]
-        seeds, total = json.loads(line.removeprefix("done "))
+        seeds, total = processes.answer(output, "done")
         # Every step was of both workers together, also where one had run out.
         assert total == expected.total()
         found.update(map(tuple, seeds))

@@ -14,7 +14,7 @@ from tfx_resampling.data.input_fn import input_fn
 from tfx_resampling.data.options import ImageOptions, InputOptions
 
 from tests import plans
-from tests.data import tfrecords
+from tests.data import processes, tfrecords
 
 pytestmark = pytest.mark.long
 
@@ -74,8 +74,7 @@ def test_a_deterministic_sequence_is_the_same_in_another_process(files):
         text=True,
         check=True,
     )
-    (line,) = [x for x in ran.stdout.splitlines() if x.startswith("found ")]
-    found = json.loads(line.removeprefix("found "))
+    found = processes.answer(ran.stdout, "found")
     assert found == [list(batch) for batch in batches(files, **options)]
 
 

@@ -1,7 +1,5 @@
 """A training job that is killed mid-epoch and started again, and one that is not."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,8 +67,7 @@ def files(tmp_path_factory):
 
 
 def trained(log):
-    (line,) = [x for x in log.splitlines() if x.startswith("trained ")]
-    weights, *counted = json.loads(line.removeprefix("trained "))
+    weights, *counted = processes.answer(log, "trained")
     return [np.array(w) for w in weights], counted
 
 

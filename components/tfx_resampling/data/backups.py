@@ -17,14 +17,22 @@ class Backups:
 
     _MARKER = "state.json"
 
-    def __init__(self, directory: str, iterator: tf.data.Iterator):
+    def __init__(
+        self, directory: str, iterator: tf.data.Iterator, made_with: Mapping[str, str]
+    ):
         """Reads the position, so that what cannot be saved fails before training.
+
+        Args:
+          directory: where backups go, into a folder "input".
+          iterator: the iterator.
+          made_with: what its data set is made with, by name, in words.
 
         Raises:
           ValueError: the data set has state that cannot be saved.
         """
         self._directory = directory
         self._iterator = iterator
+        self._made_with = dict(made_with)
         self._checkpoint = tf.train.Checkpoint(iterator=iterator)
         try:
             # Making the iterator again is no way back: `shuffle` then has another seed.
@@ -67,7 +75,12 @@ class Backups:
 
     def save(self, epoch: int, iterations: Optional[int], **values) -> None:
         """Saves the position as that of the start of an epoch, and JSON values."""
-        state = {"epoch": epoch, "iterations": iterations, **values}
+        state = {
+            "epoch": epoch,
+            "iterations": iterations,
+            "made_with": self._made_with,
+            **values,
+        }
         self._remove(epoch)
         tf.io.gfile.makedirs(self._path(epoch))
         self._checkpoint.write(self._path(epoch, "iterator"))
@@ -81,15 +94,12 @@ class Backups:
             if other not in (epoch, epoch - 1):
                 self._remove(other)
 
-    def restore(
-        self, epoch: int, iterations: Optional[int], made_with: Mapping[str, str]
-    ) -> dict:
+    def restore(self, epoch: int, iterations: Optional[int]) -> dict:
         """Puts the iterator to the start of an epoch and returns the values of `save`.
 
         Args:
           epoch: the epoch, from 0.
           iterations: steps of the optimizer until there, None if not known.
-          made_with: what the data set is made with; `save` was given the same.
 
         Raises:
           ValueError: there is no such backup, it is not of this data set, or the model
@@ -105,7 +115,7 @@ class Backups:
         before = state["made_with"]
         changed = [
             f"{name} {before.get(name)} is now {value}"
-            for name, value in made_with.items()
+            for name, value in self._made_with.items()
             if before.get(name) != value
         ]
         if changed:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Sequence
 import tensorflow as tf
 
 from tfx_resampling.data.options import InputOptions, cores
-from tfx_resampling.data.records import MANY, Chunk, Lost, Records, as_ragged
+from tfx_resampling.data.records import Chunk, Lost, Records, as_ragged, numbered
 from tfx_resampling.data.recovery import Recovery
 from tfx_resampling.data.sharding import WHOLE, Shard
 
@@ -129,21 +129,11 @@ class Reader:
         return regions.flat_map(lambda region: recovery.read(region, use))
 
     def _file(self, epoch, file, use) -> tf.data.Dataset:
-        """Returns `use` of the chunks of one file, numbered so that an error shows.
-
-        tf.data's own errors have no file name, and cannot be caught in a graph, but
-        `ignore_errors` can skip them. So chunks are numbered before that and counted
-        after it, and two that differ give the error away; an empty chunk at the end
-        makes sure that there is one after it.
-        """
+        """Returns `use` of the chunks of one file, numbered so that an error shows."""
         records = self._records
         name, in_file = records.of(file)
         chunks = in_file.batch(self._size).map(records.parse)
         nothing = records.parse(tf.constant([], tf.string))
-        end = tf.data.Dataset.from_tensors(nothing)
-        numbered = tf.data.Dataset.zip(
-            (tf.data.Dataset.range(MANY), chunks.concatenate(end))
-        ).ignore_errors()
         # Opens the file outside ignore_errors, which retries a missing file for ever;
         # the error of this one names the file.
         opened = tf.data.FixedLengthRecordDataset(name, 1).take(1).skip(1)
@@ -168,4 +158,5 @@ class Reader:
             # ragged tensors on their way there.
             return number + 1, use(chunk)
 
-        return opened.concatenate(numbered).scan(tf.constant(0, tf.int64), step)
+        found = opened.concatenate(numbered(chunks, end=nothing))
+        return found.scan(tf.constant(0, tf.int64), step)

@@ -14,7 +14,7 @@ from tfx_resampling.data.batches import Batches
 from tfx_resampling.data.chunks import chunk_size, graph_options
 from tfx_resampling.data.features import Features
 from tfx_resampling.data.options import ImageOptions, InputOptions, check_integer
-from tfx_resampling.data.sharding import Shard
+from tfx_resampling.data.sharding import WHOLE, Shard
 
 if TYPE_CHECKING:  # Else Keras would be loaded with it.
     from tfx_resampling.data.monitor import InputMonitor
@@ -222,7 +222,7 @@ def _check_service(address: str, monitor: Optional["InputMonitor"]) -> None:
 
 def _shard(context: Optional[tf.distribute.InputContext], options) -> Shard:
     if context is None or context.num_input_pipelines == 1:
-        return Shard()
+        return WHOLE
     if options.service is None:
         return Shard(context.num_input_pipelines, context.input_pipeline_id)
     if options.service_job is None:
@@ -230,4 +230,4 @@ def _shard(context: Optional[tf.distribute.InputContext], options) -> Shard:
             "service_job must be given with service and several workers: without it "
             "each of them is sent every sample."
         )
-    return Shard()
+    return WHOLE

@@ -116,9 +116,8 @@ class InputMonitor(keras.callbacks.Callback):
         gated = self.backup_dir is not None and tf.distribute.has_strategy()
         watched = WatchedDataset(dataset, len(self.plan.classes), gated)
         if self.backup_dir is not None:
-            self._backups = Backups(self.backup_dir, watched.iterator)
+            self._backups = Backups(self.backup_dir, watched.iterator, made_with or {})
         self._watched = watched
-        self._made_with = dict(made_with or {})
         self._counted = watched.read()
         self._start_epoch(0, None)
         return watched.dataset
@@ -264,7 +263,7 @@ class InputMonitor(keras.callbacks.Callback):
                 "InputMonitor behind BackupAndRestore in callbacks; it repairs that."
             )
         if epoch and not here:
-            state = backups.restore(epoch, optimizer_steps(self.model), self._made_with)
+            state = backups.restore(epoch, optimizer_steps(self.model))
             self._label_counts = np.array(state["label_counts"], np.int64)
             self._samples = state["samples_seen"]
             for variable, value in zip(random_states(self.model), state["random"]):
@@ -285,7 +284,6 @@ class InputMonitor(keras.callbacks.Callback):
         self._backups.save(
             epoch,
             optimizer_steps(self.model),
-            made_with=self._made_with,
             samples_seen=self.samples_seen,
             label_counts=self.label_counts.tolist(),
             random=[state.numpy().tolist() for state in random_states(self.model)],

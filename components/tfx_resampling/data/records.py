@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfx_resampling.data.sharding import Shard
 
 # More records than any file has; bounds what numbers them.
-MANY = 1 << 40
+_MANY = 1 << 40
 
 
 class Lost(NamedTuple):
@@ -95,6 +95,18 @@ class Records:
     def numbers(self, positions: tf.Tensor) -> tf.Tensor:
         """Returns the numbers within the file of records counted within the shard."""
         return positions * self.num_shards + self._index
+
+
+def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
+    """Returns (number, element) of what can be had of `dataset`, and of an end.
+
+    tf.data's own errors have no file name, and cannot be caught in a graph, but
+    `ignore_errors` can skip them. What is numbered before that and counted after it
+    gives them away: an error takes a number. The end makes sure that there is an
+    element after it.
+    """
+    whole = dataset.concatenate(tf.data.Dataset.from_tensors(end))
+    return tf.data.Dataset.zip((tf.data.Dataset.range(_MANY), whole)).ignore_errors()
 
 
 def as_ragged(parsed) -> Dict[str, tf.RaggedTensor]:

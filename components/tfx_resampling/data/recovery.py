@@ -5,7 +5,7 @@ from typing import Any, Callable, NamedTuple
 import tensorflow as tf
 
 from tfx_resampling.data import checks
-from tfx_resampling.data.records import MANY, Chunk, Lost, Records, as_ragged
+from tfx_resampling.data.records import Chunk, Lost, Records, as_ragged, numbered
 
 # Bytes of a TFRecord beside its data: length, and the checksums of both.
 _FRAMING = 16
@@ -35,9 +35,6 @@ class Recovery:
         zero = tf.constant(0, tf.int64)
         name, in_file = self._records.of(region.file)
         records = in_file.map(lambda record: (record, False))
-        records = records.concatenate(tf.data.Dataset.from_tensors(("", True)))
-        numbers = tf.data.Dataset.range(MANY)
-        records = tf.data.Dataset.zip((numbers, records)).ignore_errors()
 
         def locate(state, element):
             position, offset = state
@@ -48,7 +45,7 @@ class Recovery:
             is_unread = tf.not_equal(number, position)
             return (position + 1, after), (record, is_end, position, offset, is_unread)
 
-        records = records.scan((zero, zero), locate)
+        records = numbered(records, end=("", True)).scan((zero, zero), locate)
         records = records.skip(region.first).take(region.count)
         parsed = records.map(lambda *row: (row, self._records.parse([row[0]])))
         parsed = parsed.ignore_errors().map(lambda row, _: row)

@@ -197,17 +197,18 @@ def resampled(
     """
     parallel = parallel_calls(options)
     reader = Reader(files, compressions, rule.features, options, shard)
-    mine = tf.constant(shard.files(len(files)), tf.int64)
-    num_files = tf.size(mine, tf.int64)
-    end = np.iinfo(np.int64).max // max(len(files), 1)
+    mine = shard.files(len(files))
+    num_files = len(mine)
+    end = np.iinfo(np.int64).max // num_files
     if options.epochs is not None:
         end = options.start_epoch + options.epochs
 
     def order(epoch):
+        indices = tf.constant(mine, tf.int64)
         if options.shuffle_records <= 1:
-            return mine
+            return indices
         seed = draws.shuffle_seed(rule.seed, epoch, tf.constant(0, tf.int64))
-        return tf.random.experimental.stateless_shuffle(mine, seed)
+        return tf.random.experimental.stateless_shuffle(indices, seed)
 
     def samples(sources):
         survivors = reader.read(sources, rule.survivors)
@@ -223,7 +224,7 @@ def resampled(
     if options.service is not None:
         # One range of (epoch, file): the service deals out what its first data set has,
         # and epochs alone would leave each worker with whole ones.
-        dealt = tf.data.Dataset.range(options.start_epoch * len(mine), end * len(mine))
+        dealt = tf.data.Dataset.range(options.start_epoch * num_files, end * num_files)
         sources = dealt.map(
             lambda i: (i // num_files, order(i // num_files)[i % num_files])
         )
