@@ -33,6 +33,9 @@ class PipelineOptions:
       planner: options of the plan.
       count_label_sets: whether the planner counts which labels occur together, in a
         pass over the examples; otherwise it knows what statistics know.
+      resample: "online" (while training), "stratify" (the same, from shards that
+        Resampler lays out so that little else is read) or "materialize" (Resampler
+        writes an epoch of samples, and training reads these).
       push_to: directory to which a blessed model is pushed.
       image_key: feature with the encoded image.
       image_size: (height, width) of the model's input.
@@ -54,6 +57,7 @@ class PipelineOptions:
     file_pattern: str = "*"
     label_dtype: str = "bytes"
     count_label_sets: bool = True
+    resample: str = "online"
     image_key: str = "image/encoded"
     image_size: Tuple[int, int] = (32, 32)
     batch_size: int = 64
@@ -106,8 +110,17 @@ def _components(options: PipelineOptions) -> List[object]:
         schema=schema_gen.outputs["schema"],
         config=options.planner,
     )
+    training_examples, resamplers = example_gen.outputs["examples"], []
+    if options.resample != "online":
+        resampler = tr.Resampler(
+            examples=example_gen.outputs["examples"],
+            resample_plan=planner.outputs["resample_plan"],
+            mode=options.resample,
+            splits=[options.planner.split],
+        )
+        training_examples, resamplers = resampler.outputs["examples"], [resampler]
     trainer = tr.Trainer(
-        examples=example_gen.outputs["examples"],
+        examples=training_examples,
         schema=schema_gen.outputs["schema"],
         resample_plan=planner.outputs["resample_plan"],
         module_file=options.module_file,
@@ -119,6 +132,7 @@ def _components(options: PipelineOptions) -> List[object]:
             "batch_size": options.batch_size,
             "image_key": options.image_key,
             "image_size": list(options.image_size),
+            "resampled": options.resample == "materialize",
         },
     )
     evaluator = tfx.components.Evaluator(
@@ -142,6 +156,7 @@ def _components(options: PipelineOptions) -> List[object]:
         schema_gen,
         example_validator,
         planner,
+        *resamplers,
         trainer,
         evaluator,
         pusher,

@@ -86,6 +86,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help="plan from marginal counts, without a pass over the examples",
     )
     plan.add_argument("--seed", type=int, default=defaults.seed)
+    plan.add_argument(
+        "--resample",
+        choices=("online", "stratify", "materialize"),
+        default="online",
+        help="while training; while training, from shards laid out so that little else "
+        "is read; or before it, an epoch of samples",
+    )
     training = parser.add_argument_group("training")
     training.add_argument("--train-steps", type=int, default=1500, help="batches")
     training.add_argument(
@@ -179,6 +186,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         file_pattern=layout.file_pattern,
         label_dtype=layout.label_dtype,
         count_label_sets=not args.statistics_only,
+        resample=args.resample,
         planner=planner,
         push_to=os.path.join(runs, "pushed", args.name),
         image_key=args.image_key,

@@ -3,7 +3,8 @@
 TFX packs every Python file beside a module file, so this one is alone in its folder.
 
 `custom_config` of the Trainer: "image_key", "image_size" ([height, width]),
-"batch_size". `train_args.num_steps` is the number of batches to train;
+"batch_size", "resampled" (whether the training split is what a Resampler has
+materialized). `train_args.num_steps` is the number of batches to train;
 `eval_args.num_steps` the number of validation batches, 0 for all.
 """
 
@@ -39,6 +40,8 @@ def run_fn(fn_args: FnArgs) -> None:
             "this Trainer module needs a plan: give tfx_resampling.Trainer a "
             "resample_plan, or a stock Trainer the planner's hyperparameters."
         )
+    if config.get("resampled"):
+        plan = plan.applied()
     batch_size = int(config.get("batch_size", 64))
     image = tr.ImageOptions(
         key=config.get("image_key", "image/encoded"),

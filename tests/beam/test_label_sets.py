@@ -8,6 +8,7 @@ from tfx_resampling.core.strata import Column
 from tfx_resampling.data import count
 from tfx_resampling.data.options import InputOptions
 
+from tests.beam import counters
 from tests.data import tfrecords
 
 pytestmark = pytest.mark.long
@@ -41,12 +42,7 @@ def test_counts_and_counters(files):
     util.assert_that(counted, util.equal_to([truth]))
     result = pipeline.run()
     result.wait_until_finish()
-    counters = {
-        counter.key.metric.name: counter.committed
-        for counter in result.metrics().query()["counters"]
-        if counter.key.metric.namespace == "tfx_resampling"
-    }
-    assert counters == {"records": 261, "files": 3}
+    assert counters.of(result) == {"records": 261, "files": 3}
 
 
 def test_strata_are_counted_as_without_beam(files):

@@ -22,27 +22,8 @@ PLAN = plans.make("abc", [0.4, 1.5, 2.2], seed=6, unlabeled_factor=0.5)
 RECORDS = tfrecords.labeled(["", "a", "b", "c", "ab", "bc", "abc"] * 100)
 
 
-def batches(files, **options):
-    """Returns [(ids, seeds)] of each batch."""
-    context = options.pop("input_context", None)
-    dataset = input_fn(
-        files,
-        options.pop("plan", PLAN),
-        batch_size=64,
-        image=None,
-        keep=("image/id",),
-        options=InputOptions(**{"epochs": 2, **options}),
-        input_context=context,
-    )
-    return [
-        (x["image/id"].tolist(), x["seed"].tolist()) for x, _ in tfrecords.read(dataset)
-    ]
-
-
-def samples(found) -> Counter:
-    return Counter(
-        (number, *seed) for ids, seeds in found for number, seed in zip(ids, seeds)
-    )
+def batches(files, plan=PLAN, **options):
+    return tfrecords.batches(files, plan, **options)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +33,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(files):
-    return samples(batches(files))
+    return tfrecords.samples(batches(files))
 
 
 ANOTHER_PROCESS = """
@@ -83,7 +64,7 @@ def test_a_deterministic_sequence_is_the_same_in_another_process(files):
 def test_workers_together_have_what_one_has(tmp_path, expected, num_files, num_workers):
     names = tfrecords.spread(tmp_path, RECORDS, num_files)
     found = [
-        samples(
+        tfrecords.samples(
             batches(
                 names,
                 input_context=tf.distribute.InputContext(num_workers, index, 1),

@@ -1,6 +1,7 @@
 """TFRecord files made in code, and reading data sets without waiting for ever."""
 
 import threading
+from collections import Counter
 from typing import Any, Dict, Iterable, List
 
 import numpy as np
@@ -106,7 +107,7 @@ def decide(records, plan, key_dtype=tf.string, **options):
         skipped=zero,
         lost=None,
     )
-    hashes, copies = rule.decide(chunk)
+    hashes, _, copies = rule.decide(chunk)
     return hashes.numpy(), copies.numpy()
 
 
@@ -122,3 +123,24 @@ def emitted(files, plan, **options) -> np.ndarray:
     )
     ids = [x["image/id"] for x, _ in read(batches)]
     return np.concatenate([*ids, np.array([], np.int64)])
+
+
+def batches(files, plan, input_context=None, **options) -> list:
+    """Returns [(ids, seeds)] of each batch of 64, as lists; of two epochs."""
+    dataset = input_fn(
+        files,
+        plan,
+        batch_size=64,
+        image=None,
+        keep=("image/id",),
+        options=InputOptions(**{"epochs": 2, **options}),
+        input_context=input_context,
+    )
+    return [(x["image/id"].tolist(), x["seed"].tolist()) for x, _ in read(dataset)]
+
+
+def samples(found) -> Counter:
+    """Returns how often each (id, *seed) is in some `batches`."""
+    return Counter(
+        (number, *seed) for ids, seeds in found for number, seed in zip(ids, seeds)
+    )

@@ -186,6 +186,15 @@ class Plan:
             unlabeled_factor=self.unlabeled_factor,
         )
 
+    @property
+    def is_natural(self) -> bool:
+        """Whether every record, labeled or not, has exactly one copy in every epoch."""
+        factors = [max(self.min_factor, min(x, self.max_factor)) for x in self.factors]
+        bounds = {self.min_factor, self.max_factor}
+        return self.unlabeled_factor == 1 and (
+            bounds == {1.0} or (set(factors) == {1.0} == set(self.factors))
+        )
+
     def predicted_at(self, epoch: int) -> np.ndarray:
         """Returns float64 [labels], the expected occurrences emitted in an epoch.
 
@@ -246,6 +255,20 @@ class Plan:
             prediction="exact",
             schedule="constant",
         )
+
+    def applied(self) -> "Plan":
+        """Returns the plan of reading what `Resampler` has materialized by this one.
+
+        Every factor is 1, and the counts are those that this plan predicts.
+        """
+        counts = np.rint(self.predicted).astype(int).tolist()
+        resampled = dataclasses.replace(
+            self,
+            counts=tuple(counts),
+            num_records=round(self.predicted_records),
+            num_unlabeled=round(self.num_unlabeled * self.unlabeled_factor),
+        )
+        return resampled.natural()
 
     def to_json(self) -> str:
         """Returns the contents of `plan.json`."""

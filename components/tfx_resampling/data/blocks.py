@@ -56,16 +56,19 @@ class Samples(NamedTuple):
     counts: tf.Tensor
 
 
-def in_blocks(survivors: tf.data.Dataset, shuffle_records: int) -> tf.data.Dataset:
+def in_blocks(
+    survivors: tf.data.Dataset, shuffle_records: int, mixed: int = 1
+) -> tf.data.Dataset:
     """Returns `Survivors` put into blocks of `shuffle_records` rows.
 
-    The first blocks are smaller, so that they are full early.
+    The first blocks are smaller, so that they are full early; but none is smaller than
+    `mixed` rows, in which what comes first need not be like what comes last.
     """
     if shuffle_records <= 1:
         return survivors.rebatch(_UNSHUFFLED)
-    sizes = [shuffle_records]
-    while sizes[0] > _FIRST_BLOCK:
-        sizes.insert(0, max(_FIRST_BLOCK, sizes[0] // 2))
+    sizes, first = [max(shuffle_records, mixed)], max(_FIRST_BLOCK, mixed)
+    while sizes[0] > first:
+        sizes.insert(0, max(first, sizes[0] // 2))
     return survivors.rebatch(sizes + sizes[-1:] * _NUM_BLOCKS)
 
 

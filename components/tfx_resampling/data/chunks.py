@@ -91,10 +91,35 @@ class Reader:
         # All of a chunk happens in the thread that reads it, while it is in its cache,
         # and what `use` drops is freed where it was allocated.
         return sources.interleave(
-            lambda epoch, file: self._file(epoch, file, use),
+            lambda epoch, file: self._file(epoch, file, use, self._size),
             cycle_length=self._cycle_length,
             num_parallel_calls=self._parallel,
             deterministic=self._deterministic,
+        )
+
+    def read_streams(
+        self, streams: tf.data.Dataset, use: Callable[[Chunk], Any], num_streams
+    ) -> tf.data.Dataset:
+        """Returns like `read` what `use` makes of chunks, of streams of files.
+
+        Args:
+          streams: (epoch, indices of files, records per chunk), int64 scalar, vector
+            and scalar; all streams are read at the same time, a chunk of each in turn.
+          use: as `read`.
+          num_streams: int64 scalar, how many there are.
+        """
+
+        def one(epoch, files, size):
+            files = tf.data.Dataset.from_tensor_slices(files)
+            return files.flat_map(lambda file: self._file(epoch, file, use, size))
+
+        return streams.interleave(
+            one,
+            # Not fewer than are read by different threads, which tf.data refuses.
+            cycle_length=tf.maximum(num_streams, self._parallel),
+            num_parallel_calls=self._parallel,
+            # Else threads would run through some streams before they begin others.
+            deterministic=True,
         )
 
     def read_all(self, use: Callable[[Chunk], Any]) -> tf.data.Dataset:
@@ -128,11 +153,11 @@ class Reader:
         recovery = Recovery(self._records, self._size, self._skip)
         return regions.flat_map(lambda region: recovery.read(region, use))
 
-    def _file(self, epoch, file, use) -> tf.data.Dataset:
+    def _file(self, epoch, file, use, size) -> tf.data.Dataset:
         """Returns `use` of the chunks of one file, numbered so that an error shows."""
         records = self._records
         name, in_file = records.of(file)
-        chunks = in_file.batch(self._size).map(records.parse)
+        chunks = in_file.batch(size).map(records.parse)
         nothing = records.parse(tf.constant([], tf.string))
         # Opens the file outside ignore_errors, which retries a missing file for ever;
         # the error of this one names the file.
@@ -141,18 +166,18 @@ class Reader:
 
         def step(expected, element):
             number, (serialized, parsed) = element
-            first = expected * self._size
+            first = expected * size
             chunk = Chunk(
                 epoch=epoch,
                 file=file,
                 name=name,
                 numbers=records.numbers(
-                    number * self._size + tf.range(tf.size(serialized, tf.int64))
+                    number * size + tf.range(tf.size(serialized, tf.int64))
                 ),
                 serialized=serialized,
                 parsed=as_ragged(parsed),
                 skipped=tf.constant(0, tf.int64),
-                lost=Lost(epoch, file, first, number * self._size - first),
+                lost=Lost(epoch, file, first, number * size - first),
             )
             # Here and not in a map, which would cost another call of a function, and
             # ragged tensors on their way there.

@@ -39,8 +39,12 @@ def seeded_hash(seed: int, keys: tf.Tensor) -> tf.Tensor:
 def bets(hashes: tf.Tensor) -> tf.Tensor:
     """Returns float64 [n] in [0, 1) from `seeded_hash` values, uint64 [n]."""
     shift = tf.constant(64 - draws.RESOLUTION_BITS, tf.uint64)
-    high = tf.bitwise.right_shift(hashes, shift)
-    return tf.cast(high, tf.float64) / 2.0**draws.RESOLUTION_BITS
+    return from_units(tf.bitwise.right_shift(hashes, shift))
+
+
+def from_units(values: tf.Tensor) -> tf.Tensor:
+    """Returns float64 of integers that count units of 2**-32."""
+    return tf.cast(values, tf.float64) / 2.0**draws.RESOLUTION_BITS
 
 
 def quantize(factors: tf.Tensor) -> tf.Tensor:

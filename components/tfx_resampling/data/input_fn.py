@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional, Sequence
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data import files, resample
+from tfx_resampling.data import files, layout, resample
 from tfx_resampling.data.batches import Batches
 from tfx_resampling.data.chunks import chunk_size, graph_options
 from tfx_resampling.data.features import Features
@@ -140,9 +140,11 @@ def input_fn(
         options,
         counts=monitor is not None,
     )
-    shard = _shard(input_context, options)
+    selection = layout.select(names, plan, options)
+    # Of a stratum an epoch may need a single file.
+    shard = _shard(input_context, options, by_record=selection is not None)
     dataset = resample.resampled(
-        names, compressions, rule, options, batches.of_epoch, shard
+        names, compressions, rule, options, batches.of_epoch, shard, selection
     )
     dataset = batches.finish(dataset)
     if options.service is not None:
@@ -220,11 +222,15 @@ def _check_service(address: str, monitor: Optional["InputMonitor"]) -> None:
         ) from None
 
 
-def _shard(context: Optional[tf.distribute.InputContext], options) -> Shard:
+def _shard(
+    context: Optional[tf.distribute.InputContext],
+    options: InputOptions,
+    by_record: bool,
+) -> Shard:
     if context is None or context.num_input_pipelines == 1:
         return WHOLE
     if options.service is None:
-        return Shard(context.num_input_pipelines, context.input_pipeline_id)
+        return Shard(context.num_input_pipelines, context.input_pipeline_id, by_record)
     if options.service_job is None:
         raise ValueError(
             "service_job must be given with service and several workers: without it "

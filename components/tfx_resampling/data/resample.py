@@ -4,7 +4,7 @@ Guarantee: which samples an epoch emits is a function of the plan, its seed, the
 and the epoch. Options of speed, shuffling and sharding change their order only.
 """
 
-from typing import Callable, Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.data import blocks, checks, draws, strata
 from tfx_resampling.data import labels as labels_lib
 from tfx_resampling.data.chunks import Reader
+from tfx_resampling.data.layout import Selection
 from tfx_resampling.data.options import InputOptions, parallel_calls
 from tfx_resampling.data.records import Chunk, Lost
 from tfx_resampling.data.sharding import WHOLE, Shard
@@ -62,27 +63,40 @@ class DecisionRule:
         """The plan's seed."""
         return self._plan.seed
 
-    def decide(self, chunk: Chunk) -> Tuple[tf.Tensor, tf.Tensor]:
-        """Returns (hashes uint64 [n], copies int64 [n]) of the records of a chunk."""
+    def decide(
+        self, chunk: Chunk, epochs: int = 1
+    ) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns what becomes of the records of a chunk.
+
+        Args:
+          chunk: the records.
+          epochs: how many epochs, from the chunk's on; their copies add up.
+
+        Returns:
+          hashes uint64 [n], repeat factors float64 [n] and copies int64 [n].
+        """
         by_unit = self._by_label if self._plan.strata is None else self._by_stratum
         factors, known = by_unit(chunk.parsed, chunk.name)
         keys = self._keys(chunk)
         with tf.control_dependencies([known]):
             hashes = draws.seeded_hash(self._plan.seed, keys)
         before, after = (
-            draws.cumulative_factors(
-                factors, draws.cumulative_weight(self._schedule, epoch), epoch
-            )
-            for epoch in (chunk.epoch, chunk.epoch + 1)
+            self.cumulative_factors(factors, epoch)
+            for epoch in (chunk.epoch, chunk.epoch + epochs)
         )
-        return hashes, draws.copies(draws.bets(hashes), before, after)
+        return hashes, factors, draws.copies(draws.bets(hashes), before, after)
+
+    def cumulative_factors(self, factors: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        """Returns float64 [n], the copies due before an epoch (int64 scalar)."""
+        weight = draws.cumulative_weight(self._schedule, epoch)
+        return draws.cumulative_factors(factors, weight, epoch)
 
     def survivors(self, chunk: Chunk) -> blocks.Survivors:
         """Returns the records of a chunk that have copies; the first row has counts.
 
         Where no record has copies, that is a row without a record.
         """
-        hashes, copies = self.decide(chunk)
+        hashes, _, copies = self.decide(chunk)
         kept = tf.where(copies > 0)[:, 0]
         num_kept, scanned = tf.size(kept, tf.int64), tf.size(copies, tf.int64)
         num_rows = tf.maximum(num_kept, 1)
@@ -180,6 +194,7 @@ def resampled(
     options: InputOptions,
     finish: Callable[[tf.data.Dataset], tf.data.Dataset],
     shard: Shard = WHOLE,
+    selection: Optional[Selection] = None,
 ) -> tf.data.Dataset:
     """Returns what `finish` makes of the `blocks.Samples` of each epoch.
 
@@ -194,6 +209,7 @@ def resampled(
       options: see `InputOptions`.
       finish: makes batches of a data set of `blocks.Samples`, of any number each.
       shard: the part of the records that is read.
+      selection: which of the files an epoch needs; None for all.
     """
     parallel = parallel_calls(options)
     reader = Reader(files, compressions, rule.features, options, shard)
@@ -210,9 +226,9 @@ def resampled(
         seed = draws.shuffle_seed(rule.seed, epoch, tf.constant(0, tf.int64))
         return tf.random.experimental.stateless_shuffle(indices, seed)
 
-    def samples(sources):
-        survivors = reader.read(sources, rule.survivors)
-        in_blocks = blocks.in_blocks(survivors, options.shuffle_records)
+    def samples(survivors):
+        mixed = 1 if selection is None else selection.step
+        in_blocks = blocks.in_blocks(survivors, options.shuffle_records, mixed)
         whole = in_blocks.flat_map(
             # Before the block, whose samples carry the counts of what has none.
             lambda block: reader.recover(
@@ -228,16 +244,30 @@ def resampled(
         sources = dealt.map(
             lambda i: (i // num_files, order(i // num_files)[i % num_files])
         )
-        return finish(samples(sources))
+        if selection is not None:
+            sources = sources.filter(
+                lambda epoch, file: selection.needed(rule, epoch, file)
+            )
+        return finish(samples(reader.read(sources, rule.survivors)))
 
-    def one_epoch(epoch):
-        sources = (tf.fill([num_files], epoch), order(epoch))
-        return finish(samples(tf.data.Dataset.from_tensor_slices(sources)))
+    def survivors(epoch):
+        if selection is None:
+            sources = (tf.fill([num_files], epoch), order(epoch))
+            sources = tf.data.Dataset.from_tensor_slices(sources)
+            return reader.read(sources, rule.survivors)
+        files, *streams = selection.streams(
+            rule, epoch, order(epoch), shard.of_records(len(mine))[0]
+        )
+        dataset = tf.data.Dataset.from_tensor_slices(tuple(streams)).map(
+            lambda start, length, size: (epoch, files[start : start + length], size)
+        )
+        num_streams = tf.size(streams[0], tf.int64)
+        return reader.read_streams(dataset, rule.survivors, num_streams)
 
     # Of one epoch at a time, but the next ones are begun before it has ended; else the
     # cores would have nothing to do while the last blocks are taken.
     return tf.data.Dataset.range(options.start_epoch, end).interleave(
-        one_epoch,
+        lambda epoch: finish(samples(survivors(epoch))),
         cycle_length=1,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,

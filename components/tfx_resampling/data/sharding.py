@@ -14,10 +14,12 @@ class Shard:
     Attributes:
       num_shards: number of parts.
       index: which of them, from 0.
+      by_record: whether to cut every file, even where there are files enough.
     """
 
     num_shards: int = 1
     index: int = 0
+    by_record: bool = False
 
     def __post_init__(self):
         if not 0 <= self.index < self.num_shards:
@@ -27,15 +29,18 @@ class Shard:
 
     def files(self, num_files: int) -> List[int]:
         """Returns the indices of the files of this part."""
-        if num_files < self.num_shards:
+        if self._cuts_files(num_files):
             return list(range(num_files))
         return list(range(self.index, num_files, self.num_shards))
 
     def of_records(self, num_files: int) -> Tuple[int, int]:
         """Returns (n, i): of its files this part has every n-th record from i."""
-        if num_files < self.num_shards:
+        if self._cuts_files(num_files):
             return self.num_shards, self.index
         return 1, 0
+
+    def _cuts_files(self, num_files: int) -> bool:
+        return self.by_record or num_files < self.num_shards
 
 
 WHOLE = Shard()

@@ -6,9 +6,7 @@ from typing import Callable, Counter, List, Sequence
 
 import apache_beam as beam
 from tfx import types
-from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from tfx_resampling.beam import CountLabelSets
@@ -16,6 +14,7 @@ from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.strata import ColumnSpec
 from tfx_resampling.data import count
 from tfx_resampling.data import files as files_lib
+from tfx_resampling.examples import split_files
 
 
 def label_counts(
@@ -40,30 +39,15 @@ def label_counts(
       ValueError: another payload format than tf.train.Example, a split that is not
         there, no records, or a feature that cannot be counted.
     """
-    for artifact in examples:
-        _check(artifact, split)
-    uris = artifact_utils.get_split_uris(examples, split)
-    files = files_lib.match_files([os.path.join(uri, "*") for uri in uris])
+    files = split_files(examples, split)
     compressions = files_lib.compression_types(files, "auto")
     spec = count.find_spec(files, compressions, label_key, strata)
     counted = _count(files, spec, make_pipeline, scratch)
-    return count.to_label_counts(counted, spec, {"examples": uris, "split": split})
-
-
-def _check(artifact: types.Artifact, split: str) -> None:
-    payload = examples_utils.get_payload_format(artifact)
-    if payload != example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE:
-        name = example_gen_pb2.PayloadFormat.Name(payload)
-        raise ValueError(
-            f"examples at {artifact.uri!r} have the payload format {name}; labels are "
-            "counted in FORMAT_TF_EXAMPLE."
-        )
-    splits = artifact_utils.decode_split_names(artifact.split_names)
-    if split not in splits:
-        raise ValueError(
-            f"split {split!r} is not in the examples at {artifact.uri!r}, which have "
-            f"{splits}."
-        )
+    return count.to_label_counts(
+        counted,
+        spec,
+        {"examples": artifact_utils.get_split_uris(examples, split), "split": split},
+    )
 
 
 def _count(files, spec: count.CountSpec, make_pipeline, scratch: str) -> Counter:

@@ -1,0 +1,85 @@
+"""`Resampler`: examples and a plan in, resampled examples out."""
+
+import dataclasses
+from typing import Any, Optional, Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_artifacts
+
+from tfx_resampling.beam.options import ResampleOptions
+from tfx_resampling.resampler import executor, spec
+from tfx_resampling.version import __version__
+
+
+class Resampler(base_beam_component.BaseBeamComponent):
+    """Resamples splits of examples offline, on Beam.
+
+    `mode="materialize"` writes the samples themselves, so that a stock Trainer,
+    Transform or Tuner trains on resampled data without knowing of it. They are exactly
+    those that `tfx_resampling.input_fn` emits in the same epochs, in a random order.
+
+    `mode="stratify"` writes every record once, in shards of like repeat factor. Of
+    these `input_fn`, given the same plan, reads only what an epoch emits and a little
+    more, where it has to read all of the original files; the samples are the same. To
+    everything else they are ordinary examples.
+
+    ```python
+    resampler = Resampler(
+        examples=example_gen.outputs["examples"],
+        resample_plan=planner.outputs["resample_plan"],
+        mode="stratify",
+    )
+    trainer = tfx_resampling.Trainer(
+        examples=resampler.outputs["examples"],
+        resample_plan=planner.outputs["resample_plan"],
+        run_fn="my_package.my_module.run_fn",
+    )
+    ```
+
+    Component `outputs` contains:
+      - `examples`: channel of type `standard_artifacts.Examples`, with the splits and
+        the payload format of the input.
+    """
+
+    SPEC_CLASS = spec.ResamplerSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        resample_plan: types.BaseChannel,
+        *,
+        splits: Sequence[str] = ("train",),
+        other_splits: str = "copy",
+        options: Optional[ResampleOptions] = None,
+        **fields: Any,
+    ):
+        """Builds the component.
+
+        Args:
+          examples: channel of type `Examples`, raw or transformed, of tf.train.Example.
+          resample_plan: channel of type `ResamplePlan`, output of `ResamplePlanner`.
+          splits: the splits that are resampled.
+          other_splits: how the others come into the output: "copy", or "link" (hard
+            links on a local file system: no copying, no room).
+          options: the options.
+          **fields: fields of `ResampleOptions`, over those of `options`.
+
+        Raises:
+          ValueError: an option that is not valid or not known.
+        """
+        names = [field.name for field in dataclasses.fields(ResampleOptions)]
+        unknown = sorted(set(fields) - set(names))
+        if unknown:
+            raise ValueError(f"unknown options {unknown}; there are {names}.")
+        options = dataclasses.replace(options or ResampleOptions(), **fields)
+        super().__init__(
+            spec=spec.ResamplerSpec(
+                natural_examples=examples,
+                resample_plan=resample_plan,
+                examples=types.Channel(type=standard_artifacts.Examples),
+                package_version=__version__,
+                **spec.to_properties(options, splits, other_splits),
+            )
+        )

@@ -1,0 +1,134 @@
+"""Executor of `Resampler`."""
+
+import os
+from typing import Any, Dict, List
+
+from absl import logging
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from tfx_resampling import artifacts
+from tfx_resampling.beam.run import write_resampled
+from tfx_resampling.core.layout import Layout, layout_path
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.data.layout import read_layout
+from tfx_resampling.examples import split_files
+from tfx_resampling.resampler import spec
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Resamples some splits with Beam, and copies or links the others."""
+
+    def Do(
+        self,
+        input_dict: Dict[str, List[types.Artifact]],
+        output_dict: Dict[str, List[types.Artifact]],
+        exec_properties: Dict[str, Any],
+    ) -> None:
+        """Writes the examples.
+
+        Args:
+          input_dict: "natural_examples" and "resample_plan".
+          output_dict: "examples".
+          exec_properties: `spec.to_properties`.
+
+        Raises:
+          ValueError: a split that is not there, another payload format, examples that
+            are resampled already, or what `write_resampled` raises. Nothing is left in
+            the output then.
+          OSError: the disk is full.
+        """
+        options, splits, other_splits = spec.from_properties(exec_properties)
+        plan_uri = artifact_utils.get_single_uri(input_dict[spec.RESAMPLE_PLAN_KEY])
+        plan = artifacts.read_plan(plan_uri)
+        examples = input_dict[spec.NATURAL_EXAMPLES_KEY]
+        files = {split: split_files(examples, split) for split in splits}
+        _check_natural(files)
+        output = artifact_utils.get_single_instance(output_dict[spec.EXAMPLES_KEY])
+        names = artifact_utils.decode_split_names(examples[0].split_names)
+        # Set before, because the URIs of splits are taken from it.
+        output.split_names = artifact_utils.encode_split_names(names)
+        uris = {name: artifact_utils.get_split_uri([output], name) for name in names}
+        for uri in uris.values():
+            _clear(uri)  # Of a try that was killed, and is made again.
+        try:
+            layouts = write_resampled(
+                {uris[split]: files[split] for split in splits},
+                plan,
+                options,
+                self._make_beam_pipeline,
+            )
+            for name in set(names) - set(splits):
+                _pass_through(split_files(examples, name), uris[name], other_splits)
+        except BaseException:
+            for uri in uris.values():
+                _clear(uri)
+            raise
+        payload = examples_utils.get_payload_format(examples[0])
+        examples_utils.set_payload_format(output, payload)
+        for split in splits:
+            counts = layouts[uris[split]].counts
+            logging.info("Split %r:\n%s", split, _as_text(plan, layouts[uris[split]]))
+            for name, number in counts.items():
+                output.set_int_custom_property(f"{split}_{name}", number)
+        output.set_string_custom_property("resampled", options.mode)
+
+
+def _check_natural(files: Dict[str, List[str]]) -> None:
+    """Raises ValueError where files hold samples that are resampled already."""
+    for directory in {
+        os.path.dirname(name) for split in files.values() for name in split
+    }:
+        layout = read_layout(directory)
+        if layout is not None and layout.mode == "materialize":
+            raise ValueError(
+                f"examples {directory!r} are resampled already. Give Resampler the "
+                "examples that they were made of."
+            )
+
+
+def _pass_through(files: List[str], directory: str, how: str) -> None:
+    fileio.makedirs(directory)
+    for number, source in enumerate(files):
+        # Several artifacts may have files of one name.
+        name = os.path.basename(source)
+        target = os.path.join(directory, name)
+        if fileio.exists(target):
+            target = os.path.join(directory, f"{number:05}-{name}")
+        if how == "copy":
+            fileio.copy(source, target)
+            continue
+        try:
+            os.link(source, target)
+        except OSError as error:
+            raise ValueError(
+                f"other_splits='link' cannot link {source!r} to {target!r}: {error}. "
+                "Set other_splits='copy'."
+            ) from None
+
+
+def _clear(uri: str) -> None:
+    if fileio.exists(uri):
+        fileio.rmtree(uri)
+    if fileio.exists(layout_path(uri)):
+        fileio.remove(layout_path(uri))
+
+
+def _as_text(plan: Plan, layout: Layout) -> str:
+    counts = layout.counts
+    lines = [
+        f"{counts['read']:,} records read, {counts['corrupt']:,} corrupt left out, "
+        f"{len(layout.names):,} shards written"
+    ]
+    if layout.mode == "materialize":
+        epochs = range(layout.start_epoch, layout.start_epoch + layout.epochs)
+        predicted = sum(plan.predicted_records_at(epoch) for epoch in epochs)
+        lines.append(
+            f"{counts['emitted']:,} samples emitted ({predicted:,.0f} predicted), "
+            f"{counts['dropped']:,} records dropped, in {layout.epochs} epoch(s) from "
+            f"epoch {layout.start_epoch}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,11 @@
+"""Counters of a Beam job."""
+
+
+def of(result) -> dict:
+    """Returns name -> value of the package's counters, added up over the steps."""
+    found = {}
+    for counter in result.metrics().query()["counters"]:
+        if counter.key.metric.namespace == "tfx_resampling":
+            name = counter.key.metric.name
+            found[name] = found.get(name, 0) + counter.committed
+    return found

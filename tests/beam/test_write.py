@@ -1,0 +1,347 @@
+"""Resampled offline: the samples that `input_fn` emits, whole or not at all."""
+
+import glob
+import os
+import pathlib
+from collections import Counter
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+from apache_beam.testing import test_pipeline, util
+from tfx_resampling.beam import ReadResampled, ResampleOptions, WriteResampled, runs
+from tfx_resampling.beam import write as write_lib
+from tfx_resampling.beam.run import write_resampled
+from tfx_resampling.core.layout import layout_path
+from tfx_resampling.core.strata import Column, Strata
+from tfx_resampling.data.input_fn import input_fn
+from tfx_resampling.data.layout import read_layout
+from tfx_resampling.data.options import InputOptions
+
+from tests import plans
+from tests.beam import counters
+from tests.data import tfrecords
+
+pytestmark = pytest.mark.long
+
+PLAN = plans.make("abc", [0.1, 1.5, 3.2], seed=6, unlabeled_factor=0.5)
+RECORDS = tfrecords.labeled(["", "a", "a", "a", "b", "c", "ab", "bc", "abc"] * 60)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files of different sizes, one of them empty."""
+    folder = tmp_path_factory.mktemp("files")
+    names = tfrecords.spread(folder, RECORDS[:-40], files=3)
+    names.append(tfrecords.write(folder / "few.tfrecord", RECORDS[-40:]))
+    return [*names, tfrecords.write(folder / "none.tfrecord", [])]
+
+
+def write(files, output_dir, plan=PLAN, **options):
+    """Writes a directory and returns its layout."""
+    output_dir = str(output_dir)
+    found = write_resampled(
+        {output_dir: files}, plan, ResampleOptions(**options), beam.Pipeline
+    )
+    return found[output_dir]
+
+
+def read(directory) -> list:
+    """Returns the records of all shards, in order."""
+    found = []
+    for name in sorted(glob.glob(f"{directory}/*")):
+        kind = "GZIP" if name.endswith(".gz") else ""
+        found += tf.data.TFRecordDataset(name, kind).as_numpy_iterator()
+    return found
+
+
+def online(files, plan=PLAN, **options) -> Counter:
+    """Returns how many copies of each record `input_fn` emits."""
+    dataset = input_fn(
+        files,
+        plan,
+        batch_size=1000,
+        image=None,
+        options=InputOptions(**{"epochs": 1, **options}),
+    )
+    return Counter(record for x, _ in tfrecords.read(dataset) for record in x["record"])
+
+
+def contents(directory) -> dict:
+    return {path.name: path.read_bytes() for path in pathlib.Path(directory).iterdir()}
+
+
+@pytest.mark.parametrize(
+    "epochs, schedule",
+    [((0, 1), "constant"), ((7, 3), "constant"), ((1, 4), "linear:3")],
+)
+def test_materialized_is_what_input_fn_emits(files, tmp_path, epochs, schedule):
+    plan = PLAN.scheduled(schedule)
+    which = dict(start_epoch=epochs[0], epochs=epochs[1])
+    layout = write(files, tmp_path / "out", plan, num_shards=4, **which)
+    found = read(tmp_path / "out")
+    expected = online(files, plan, **which)
+    assert Counter(found) == expected
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.layout.json"]
+    assert len(layout.names) == 4 and sum(layout.records) == len(found)
+    assert layout == read_layout(str(tmp_path / "out"))
+    assert layout.counts == {
+        "read": len(RECORDS),
+        "dropped": len(RECORDS) - len(expected),
+        "emitted": len(found),
+        "corrupt": 0,
+    }
+    # Nearly as many in each shard: a bound of 5 standard deviations of a binomial.
+    for number in layout.records:
+        assert abs(number - len(found) / 4) < 5 * np.sqrt(len(found) * 3 / 16)
+
+
+def test_strata_and_a_key_feature(files, tmp_path):
+    plan = plans.make(
+        [f"image/id={i}" for i in range(200)],
+        np.linspace(0, 4, 200),
+        classes=("a", "b", "c"),
+        strata=Strata(
+            (Column("image/id", "int64", tuple(str(i) for i in range(200))),),
+            tuple((i,) for i in range(200)),
+        ),
+        seed=3,
+    )
+    how = dict(key_feature="image/id", unknown_labels=0.3)
+    for mode in ("materialize", "stratify"):
+        write(files, tmp_path / mode, plan, mode=mode, **how)
+    expected = online(files, plan, **how)
+    assert Counter(read(tmp_path / "materialize")) == expected
+    stratified = str(tmp_path / "stratify" / "*")
+    assert online(stratified, plan, **how) == expected
+
+
+def test_copies_lie_apart(files, tmp_path):
+    plan = plans.make("abc", [0.1, 1.0, 6.0], max_factor=6.0)
+    write(files, tmp_path / "out", plan, num_shards=3)
+    found = read(tmp_path / "out")
+    places = {}
+    for place, record in enumerate(found):
+        places.setdefault(record, []).append(place)
+    gaps = [
+        np.diff([*found, found[0] + len(places_)]).min()
+        for places_, found in ((found, p) for p in places.values() if len(p) == 6)
+    ]
+    assert len(gaps) > 50
+    # A sixth of all apart, in a random order: 5 standard deviations of a binomial.
+    n = len(found)
+    assert min(gaps) > n / 6 - 5 * np.sqrt(n * 5 / 36)
+
+
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+def test_the_same_bytes_from_other_files_in_other_runs(
+    files, tmp_path, mode, monkeypatch, small_shards
+):
+    first = write(files, tmp_path / "first", mode=mode)
+    # One file with everything, runs of few records.
+    everything = tfrecords.write(tmp_path / "all.tfrecord", RECORDS[::-1])
+    monkeypatch.setattr(write_lib, "_RUN_BYTES", 2_000)
+    second = write([everything], tmp_path / "second", mode=mode)
+    assert len(first.names) > 5
+    assert second == first
+    assert contents(tmp_path / "second") == contents(tmp_path / "first")
+
+
+@pytest.mark.parametrize(
+    "written, compression, expected",
+    [
+        ("", "auto", ""),
+        ("GZIP", "auto", ".gz"),
+        ("", "GZIP", ".gz"),
+        ("GZIP", "", ""),
+    ],
+)
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+def test_compression(tmp_path, written, compression, expected, mode):
+    source = tfrecords.spread(tmp_path, RECORDS, 2, written)
+    layout = write(source, tmp_path / "out", compression=compression, mode=mode)
+    assert {os.path.splitext(name)[1] for name in layout.names} == {expected}
+    found = read(tmp_path / "out")
+    assert Counter(found) == (
+        Counter(RECORDS) if mode == "stratify" else online(source)
+    )
+
+
+def test_stratified_has_every_record_once_beside_its_like(
+    files, tmp_path, small_shards
+):
+    layout = write(files, tmp_path / "out", mode="stratify")
+    assert Counter(read(tmp_path / "out")) == Counter(RECORDS)
+    # Unlabeled, a, ab, abc; and all that are read in every epoch.
+    assert len(set(layout.strata)) == 4
+    assert len(layout.names) > 20
+    assert layout.counts["read"] == len(RECORDS)
+    for name, low, high in zip(layout.names, layout.lows, layout.highs):
+        records = list(tf.data.TFRecordDataset(str(tmp_path / "out" / name)))
+        _, copies = tfrecords.decide([r.numpy() for r in records], PLAN)
+        assert np.all(copies <= np.ceil(high)) and np.all(copies >= np.floor(low))
+
+
+def test_records_as_elements(files):
+    options = ResampleOptions(start_epoch=2)
+    pipeline = test_pipeline.TestPipeline()
+    found = pipeline | beam.Create(files) | ReadResampled(PLAN, options)
+    expected = online(files, start_epoch=2)
+    util.assert_that(found, util.equal_to(list(expected.elements())))
+    result = pipeline.run()
+    result.wait_until_finish()
+    assert counters.of(result) == {
+        "read": len(RECORDS),
+        "dropped": len(RECORDS) - len(expected),
+        "emitted": expected.total(),
+        "corrupt": 0,
+    }
+
+
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+def test_counters_count_each_record_once(files, tmp_path, mode):
+    pipeline = test_pipeline.TestPipeline()
+    options = ResampleOptions(mode=mode)
+    _ = (
+        pipeline
+        | beam.Create(files)
+        | WriteResampled(PLAN, str(tmp_path / "out"), options)
+    )
+    result = pipeline.run()
+    result.wait_until_finish()
+    assert counters.of(result)["read"] == len(RECORDS)
+    assert counters.of(result)["emitted"] == online(files).total()
+
+
+class TestBad:
+    """Bad input, and what is left of it: nothing."""
+
+    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
+    @pytest.mark.parametrize(
+        "damage, message",
+        [
+            (lambda c: c[: len(c) // 2], "truncated TFRecord file .*bad.*: record"),
+            (lambda c: c[:3000] + b"x" + c[3001:], "corrupt .*bad.*: record"),
+        ],
+    )
+    def test_corrupt(self, files, tmp_path, mode, damage, message):
+        bad = tmp_path / "bad.tfrecord"
+        bad.write_bytes(damage(pathlib.Path(files[0]).read_bytes()))
+        (tmp_path / "to").mkdir()
+        with pytest.raises(ValueError, match=message):
+            write([*files, str(bad)], tmp_path / "to" / "out", mode=mode)
+        assert os.listdir(tmp_path / "to") == []
+
+    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
+    def test_corrupt_is_skipped_and_counted(self, files, tmp_path, mode):
+        broken = [*RECORDS[:50], b"no example", *RECORDS[50:60]]
+        source = tfrecords.write(tmp_path / "bad.tfrecord", broken)
+        with pytest.raises(ValueError, match="record 50 of .*bad.tfrecord cannot be"):
+            write([source], tmp_path / "out", mode=mode)
+        layout = write([source], tmp_path / "out", mode=mode, on_corrupt="skip")
+        assert layout.counts["corrupt"] == 1 and layout.counts["read"] == 60
+        plan = PLAN if mode == "stratify" else PLAN.natural()
+        expected = online([source], on_corrupt="skip")
+        assert online(str(tmp_path / "out" / "*"), plan) == expected
+
+    def test_an_unknown_label(self, files, tmp_path):
+        plan = plans.make("ab", [1.0, 2.0])
+        with pytest.raises(ValueError, match="label feature label of .* has .*c"):
+            write(files, tmp_path / "out", plan)
+        assert os.listdir(tmp_path) == []
+
+    def test_a_missing_file(self, files, tmp_path):
+        with pytest.raises(ValueError, match="absent.tfrecord"):
+            write([*files, "/absent.tfrecord"], tmp_path / "out")
+
+    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
+    def test_no_records(self, tmp_path, mode):
+        empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
+        with pytest.raises(ValueError, match="n(o records|othing) to write to .*out"):
+            write([empty], tmp_path / "out", mode=mode)
+
+    def test_labels_of_another_type(self, tmp_path):
+        source = tfrecords.write(
+            tmp_path / "int.tfrecord", [tfrecords.example({"label": 7})]
+        )
+        with pytest.raises(ValueError, match="is bytes in the plan but int64 in .*int"):
+            write([source], tmp_path / "out")
+
+    def test_an_output_that_is_there(self, files, tmp_path):
+        (tmp_path / "out").mkdir()
+        with pytest.raises(ValueError, match="output_dir must not be there yet"):
+            write(files, tmp_path / "out")
+        assert os.listdir(tmp_path) == ["out"]
+
+    def test_what_a_killed_run_left_is_removed(self, files, tmp_path):
+        left = tmp_path / "out.partial-0123456789ab"
+        left.mkdir()
+        (left / "run").write_bytes(b"half")
+        write(files, tmp_path / "out")
+        assert sorted(os.listdir(tmp_path)) == ["out", "out.layout.json"]
+
+    def test_one_bad_output_of_two(self, files, tmp_path):
+        empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
+        outputs = {str(tmp_path / "to" / x): f for x, f in zip("ab", (files, [empty]))}
+        with pytest.raises(ValueError, match="nothing to write to .*b'"):
+            write_resampled(outputs, PLAN, ResampleOptions(), beam.Pipeline)
+        assert os.listdir(tmp_path / "to") == []
+
+    @pytest.mark.parametrize(
+        "options, message",
+        [
+            ({"mode": "both"}, r"mode must be one of \['materialize', 'stratify'\]"),
+            ({"compression": "ZLIB"}, "compression must be one of .*, got 'ZLIB'"),
+            ({"num_shards": 0}, "num_shards must be an integer >= 1"),
+            ({"epochs": None}, "epochs must be an integer >= 1"),
+            ({"start_epoch": -1}, "start_epoch must be an integer >= 0"),
+            ({"on_corrupt": "ignore"}, "on_corrupt must be one of"),
+            ({"mode": "stratify", "epochs": 2}, "epochs must be left out with mode="),
+            ({"mode": "stratify", "num_shards": 2}, "num_shards must be left out"),
+        ],
+    )
+    def test_options(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            ResampleOptions(**options)
+
+
+class TestRuns:
+    """Sorted runs on disk."""
+
+    def test_what_is_read_back(self, tmp_path):
+        rng = np.random.default_rng(4)
+        records = np.array([rng.bytes(n) for n in rng.integers(0, 50, 300)], object)
+        buckets = rng.integers(0, 9, 300)
+        buckets[buckets == 4] = 5  # One that is empty.
+        orders = rng.permutation(300).astype(np.uint64) + np.uint64(2**63)
+        paths = []
+        for i in range(3):
+            path = str(tmp_path / f"run-{i}.tfrecord")
+            mine = slice(i * 100, (i + 1) * 100)
+            paths.append(path)
+            run = runs.write_run(path, records[mine], buckets[mine], orders[mine], 9)
+            assert run.records.sum() == 100
+            assert run.num_bytes.sum() == sum(map(len, records[mine])) + 1_600
+        for first, after in ((0, 9), (0, 1), (3, 6), (4, 5), (8, 9)):
+            pieces, count = runs.read_buckets(paths, 9, first, after)
+            mine = np.flatnonzero((buckets >= first) & (buckets < after))
+            assert count == len(mine)
+            joined = tmp_path / "joined.tfrecord"
+            joined.write_bytes(b"".join(pieces))
+            found = list(tf.data.TFRecordDataset(str(joined)).as_numpy_iterator())
+            assert found == records[mine[np.argsort(orders[mine])]].tolist()
+
+    def test_a_failed_write_leaves_nothing(self, tmp_path):
+        def fail(path):
+            pathlib.Path(path).write_bytes(b"half")
+            raise OSError("broken")
+
+        with pytest.raises(OSError, match="broken"):
+            runs.write_whole(str(tmp_path / "a"), fail)
+        assert os.listdir(tmp_path) == []
+
+
+def test_the_manifest_is_beside_the_directory(files, tmp_path):
+    write(files, f"{tmp_path}/out/")
+    assert os.path.exists(layout_path(str(tmp_path / "out")))
