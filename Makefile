@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast lint format bench clean
+.PHONY: help install run test test-fast test-slow lint format bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -33,11 +33,14 @@ run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed mod
 	  $(if $(IMAGE),--image-key '$(IMAGE)') $(if $(TARGET),--target '$(TARGET)') \
 	  $(if $(RUNS),--runs '$(RUNS)') $(ARGS)
 
-test: $(INSTALLED) ## The whole test suite
-	$(PYTHON) -m pytest
+test: $(INSTALLED) ## The test suite
+	$(PYTHON) -m pytest -m 'not slow'
 
 test-fast: $(INSTALLED) ## The tests of under two minutes: no pipeline, no other processes
-	$(PYTHON) -m pytest -m 'not pipeline and not long'
+	$(PYTHON) -m pytest -m 'not pipeline and not long and not slow'
+
+test-slow: $(INSTALLED) ## The tests that take too long for the suite
+	$(PYTHON) -m pytest -m slow
 
 lint: $(INSTALLED) ## Check style, format and the types of core
 	$(PYTHON) -m ruff check .
@@ -55,6 +58,8 @@ bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fi
 	$(PYTHON) -m tests.benchmarks.bench_decode
 	$(PYTHON) -m tests.benchmarks.bench_start
 	$(PYTHON) -m tests.benchmarks.bench_memory
+	$(PYTHON) -m tests.benchmarks.bench_resampler
+	$(PYTHON) -m tests.benchmarks.bench_resampler --gzip
 	$(PYTHON) -m tests.benchmarks.bench_fit
 
 clean: ## Remove .venv and runs

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -15,6 +15,8 @@ from pipelines import console
 # Characters of an error on the terminal; the log has all of it. Some of Beam's show the
 # bytes of a whole record.
 _LONGEST_ERROR = 1_000
+# Bytes of data: each Beam step takes 10 s to start processes of its own.
+_WORTH_WORKERS = 256 << 20
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -113,15 +115,51 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--no-cache", action="store_true", help="execute every component again"
     )
     running.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        help="processes of Beam's DirectRunner; 1 runs in this one; by default one per "
+        "core, but 1 for less than 256 MB of data, where starting them would take "
+        "longer than the work",
+    )
+    running.add_argument(
         "--beam-arg",
         action="append",
         default=[],
-        help="argument for Beam, e.g. --beam-arg=--direct_num_workers=2; repeatable",
+        help="argument for every Beam step, in place of --workers; e.g. "
+        "--beam-arg=--runner=FlinkRunner; repeatable",
     )
     running.add_argument(
         "--debug", action="store_true", help="show tracebacks of errors"
     )
     return parser.parse_args(argv)
+
+
+def beam_args(workers: Optional[int], data: str) -> List[str]:
+    """Returns the arguments that run Beam on this machine.
+
+    Args:
+      workers: number of processes; None for what suits the data.
+      data: directory of the data.
+
+    Raises:
+      ValueError: fewer than one worker.
+    """
+    if workers is None:
+        sizes = (
+            os.path.getsize(os.path.join(folder, name))
+            for folder, _, names in os.walk(data)
+            for name in names
+        )
+        workers = (os.cpu_count() or 1) if sum(sizes) >= _WORTH_WORKERS else 1
+    if workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {workers!r}.")
+    if workers == 1:
+        return []
+    return [
+        "--direct_running_mode=multi_processing",
+        f"--direct_num_workers={workers}",
+    ]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -196,7 +234,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         eval_steps=args.eval_steps,
         min_average_precision=args.min_average_precision,
         enable_cache=not args.no_cache,
-        beam_pipeline_args=args.beam_arg,
+        beam_pipeline_args=args.beam_arg or beam_args(args.workers, data),
     )
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
         os.path.join(runs, "metadata.sqlite")

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import pathlib
 import re
 import shutil
 
@@ -9,10 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+import tfx_resampling as tr
 from ml_metadata.metadata_store import metadata_store
 from sklearn.metrics import average_precision_score
+from tfx.dsl.components.base import executor_spec
 from tfx_resampling import artifacts
 
+from pipelines import pipeline
+from pipelines import run_local as run_local_lib
 from tests.pipelines.conftest import NUM_EVAL, NUM_TRAIN, run_local, successful_run
 
 pytestmark = pytest.mark.pipeline
@@ -163,6 +168,55 @@ def test_a_changed_target_executes_the_planner_and_what_hangs_on_it(
     # Two batches do not make a model of 0.9999.
     assert not changed.results.blessed
     assert "NOT BLESSED, not pushed" in changed.output
+
+
+@pytest.mark.parametrize("mode", ["stratify", "materialize"])
+def test_resampled_offline_training_sees_the_same(
+    second_run, arguments, one_epoch, mode
+):
+    found = successful_run(second_run.runs, *arguments, "--resample", mode)
+    assert found.executions["Resampler"] == "COMPLETE"
+    assert found.executions["ResamplePlanner"] == "CACHED"
+    assert found.results.realised.tolist() == one_epoch[1].tolist()
+    log = pathlib.Path(found.runs, "logs", "tfx-resampling.log").read_text()
+    text = log[log.rindex("Split 'train':") :]
+    assert text.splitlines()[1].startswith(f"{NUM_TRAIN:,} records read, 0 corrupt")
+
+
+def test_beam_arguments_reach_every_beam_step(demo_data, tmp_path):
+    options = pipeline.PipelineOptions(
+        name="p",
+        root=str(tmp_path),
+        data=demo_data,
+        planner=tr.PlannerConfig("labels"),
+        push_to=str(tmp_path / "pushed"),
+        resample="stratify",
+        beam_pipeline_args=["--direct_num_workers=3"],
+    )
+    found = {
+        component.id: component.executor_spec.beam_pipeline_args
+        for component in pipeline.create_pipeline(options).components
+        if isinstance(component.executor_spec, executor_spec.BeamExecutorSpec)
+    }
+    assert sorted(found) == [
+        *("Evaluator", "ImportExampleGen", "ResamplePlanner", "Resampler"),
+        "StatisticsGen",
+    ]
+    for name, beam_args in found.items():
+        assert "--direct_num_workers=3" in beam_args, name
+
+
+def test_workers_by_the_size_of_the_data(tmp_path):
+    two = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    assert run_local_lib.beam_args(2, str(tmp_path)) == two
+    assert run_local_lib.beam_args(None, str(tmp_path)) == []
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(300 << 20)
+    cores = os.cpu_count()
+    expected = f"--direct_num_workers={cores}" if cores > 1 else None
+    assert (run_local_lib.beam_args(None, str(tmp_path)) or [None])[-1] == expected
+    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"):
+        run_local_lib.beam_args(0, str(tmp_path))
 
 
 def test_own_records_with_integer_labels_gzip_and_no_splits(tmp_path, demo_data):

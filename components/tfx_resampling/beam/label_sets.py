@@ -36,7 +36,8 @@ class CountLabelSets(beam.PTransform):
             # Else all files would be read where their names were made.
             | "SpreadFiles" >> beam.Reshuffle()
             | "CountFile" >> beam.ParDo(_CountFile(self.spec))
-            | "AddUp" >> beam.CombineGlobally(_AddCounters())
+            # Defaults are a side input, which not all runners have.
+            | "AddUp" >> beam.CombineGlobally(_AddCounters()).without_defaults()
         )
 
 

@@ -16,8 +16,10 @@ from tfx_resampling.data.layout import read_layout
 _FULL = "No space left on device"
 # The last error of a chain of them, as workers print it: "module.Error: text [while".
 _CAUSE = re.compile(
-    r"(?:^|\n)[\w.]*(?:Error|Exception): (.+?)(?: \[while running|\n\n|$)", re.S
+    r"(?:^|\n)[\w.]*?(\w+(?:Error|Exception)): (.+?)(?= \[while running|\n\n|$)", re.S
 )
+# Those that say what is wrong with the input.
+_OF_INPUT = ("ValueError", "InvalidArgumentError", "NotFoundError", "DataLossError")
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\]", re.S)
 
 
@@ -46,6 +48,7 @@ def write_resampled(
       ValueError: a directory that exists, records that cannot be used, or none to
         write.
       OSError: the disk is full (ENOSPC).
+      RuntimeError: the job failed for another reason, such as a worker that was killed.
     """
     for output_dir in outputs:
         _remove(tf.io.gfile.glob(_escaped(output_dir) + PARTIAL + "*"))
@@ -75,16 +78,22 @@ def write_resampled(
                 f"{_FULL} while writing {' and '.join(outputs)}. What is written takes "
                 "twice its size until it is finished. Nothing of it was kept",
             ) from error
-        raise ValueError(_cause(text)) from error
+        raise _cause(error) from error
     return layouts
 
 
-def _cause(text: str) -> str:
-    """Returns what went wrong in a worker, without where."""
+def _cause(error: Exception) -> Exception:
+    """Returns the error of a worker as one of this process, without where it was."""
+    text = str(error)
     if assertion := _ASSERTION.search(text):
-        return assertion[1].replace("\\'", "'")  # As TensorFlow prints strings.
+        # As TensorFlow prints strings.
+        return ValueError(assertion[1].replace("\\'", "'"))
     causes = _CAUSE.findall(text)
-    return causes[-1] if causes else re.sub(r" \[while running.*", "", text, flags=re.S)
+    kind, text = causes[-1] if causes else (type(error).__name__, text)
+    text = re.sub(r" \[while running.*", "", text, flags=re.S)
+    if kind in _OF_INPUT:
+        return ValueError(text)
+    return RuntimeError(f"the Beam job failed, and nothing of it was kept: {text}")
 
 
 def _remove(paths: Sequence[str]) -> None:
