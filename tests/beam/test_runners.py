@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import pathlib
+import re
 from collections import Counter
 
 import apache_beam as beam
 import pytest
+from apache_beam.options import pipeline_options
 from apache_beam.runners.dask.dask_runner import DaskRunner
 from dask import distributed
 from tfx_resampling.beam import CountLabelSets, ReadResampled, ResampleOptions
@@ -140,3 +143,19 @@ class TestDask:
         with pytest.raises(ValueError, match="record 0 of .*bad.* cannot be parsed"):
             contents_of([bad], tmp_path, "materialize", make_pipeline)
         assert os.listdir(tmp_path) == ["bad.tfrecord"]
+
+
+def test_the_arguments_in_the_readme_are_known_to_beam(caplog):
+    readme = pathlib.Path(__file__).parents[2] / "README.md"
+    rows = re.findall(r"^\| (\w[\w ]*) \| .*--.*$", readme.read_text(), re.M)
+    assert rows == ["this machine", "Dataflow", "Flink", "Spark", "Dask"]
+    for row in re.findall(r"^\| .*--\w.*\|$", readme.read_text(), re.M):
+        flags = re.findall(r"--[a-z_]+=[^\s`\"]+", row)
+        assert flags, row
+        caplog.clear()
+        options = pipeline_options.PipelineOptions(flags).get_all_options()
+        assert "Discarding" not in caplog.text, caplog.text
+        for flag in flags:
+            name = flag[2:].partition("=")[0]
+            kept = {"extra_package": "extra_packages", "dask_client_address": "address"}
+            assert options[kept.get(name, name)], flag

@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 import tensorflow as tf
+import tensorflow_data_validation as tfdv
 import tfx_resampling as tr
 from tfx import types
+from tfx.components.statistics_gen import executor as statistics_executor
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
@@ -50,7 +52,7 @@ def make_examples(folder, splits=("train", "eval"), compression="GZIP"):
     return artifact
 
 
-def execute(folder, examples, plan=PLAN, **options):
+def execute(folder, *examples, plan=PLAN, **options):
     """Runs the executor and returns the output artifact."""
     plan_artifact = tr.ResamplePlan()
     plan_artifact.uri = str(folder / "plan")
@@ -65,7 +67,7 @@ def execute(folder, examples, plan=PLAN, **options):
     properties = dict(build(**options).exec_properties)
     executor.Executor(context).Do(
         {
-            spec.NATURAL_EXAMPLES_KEY: [examples],
+            spec.NATURAL_EXAMPLES_KEY: list(examples),
             spec.RESAMPLE_PLAN_KEY: [plan_artifact],
         },
         {spec.EXAMPLES_KEY: [output]},
@@ -133,6 +135,31 @@ def test_stratify_and_several_splits(tmp_path):
     for split in ("train", "eval"):
         layout = read_layout(f"{output.uri}/Split-{split}")
         assert layout.mode == "stratify"
+
+
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+def test_a_stock_component_reads_what_is_written(tmp_path, compression):
+    examples = make_examples(tmp_path / "examples")
+    output = execute(tmp_path, examples, compression=compression)
+    statistics = standard_artifacts.ExampleStatistics()
+    statistics.uri = str(tmp_path / "statistics")
+    statistics_executor.Executor().Do(
+        {"examples": [output]},
+        {"statistics": [statistics]},
+        {"exclude_splits": "[]"},
+    )
+    for split, expected in (("train", read(output, "train").total()), ("eval", 10)):
+        found = tfdv.load_stats_binary(
+            f"{statistics.uri}/Split-{split}/FeatureStats.pb"
+        )
+        assert found.datasets[0].num_examples == expected
+
+
+def test_several_artifacts_become_one(tmp_path):
+    both = [make_examples(tmp_path / name) for name in ("one", "two")]
+    output = execute(tmp_path, *both, mode="stratify")
+    assert read(output, "train") == Counter(TRAIN + TRAIN)
+    assert read(output, "eval") == Counter(EVAL + EVAL)
 
 
 def test_links(tmp_path):
