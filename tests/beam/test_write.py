@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from apache_beam.testing import test_pipeline, util
-from tfx_resampling.beam import ReadResampled, ResampleOptions, WriteResampled, runs
-from tfx_resampling.beam import write as write_lib
+from tfx_resampling.beam import (
+    ReadResampled,
+    ResampleOptions,
+    WriteResampled,
+    runs,
+    sorting,
+)
 from tfx_resampling.beam.run import write_resampled
 from tfx_resampling.core.layout import layout_path
 from tfx_resampling.core.strata import Column, Strata
@@ -141,7 +146,7 @@ def test_the_same_bytes_from_other_files_in_other_runs(
     first = write(files, tmp_path / "first", mode=mode)
     # One file with everything, runs of few records.
     everything = tfrecords.write(tmp_path / "all.tfrecord", RECORDS[::-1])
-    monkeypatch.setattr(write_lib, "_RUN_BYTES", 2_000)
+    monkeypatch.setattr(sorting, "_RUN_BYTES", 2_000)
     second = write([everything], tmp_path / "second", mode=mode)
     assert len(first.names) > 5
     assert second == first

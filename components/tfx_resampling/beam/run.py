@@ -7,8 +7,9 @@ from typing import Callable, Dict, Mapping, Sequence
 import apache_beam as beam
 import tensorflow as tf
 
+from tfx_resampling.beam.job import PARTIAL
 from tfx_resampling.beam.options import ResampleOptions
-from tfx_resampling.beam.write import PARTIAL, WriteResampled
+from tfx_resampling.beam.write import WriteResampled
 from tfx_resampling.core.layout import Layout, layout_path
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.data.layout import read_layout
