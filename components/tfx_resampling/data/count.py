@@ -2,7 +2,17 @@
 
 import collections
 import dataclasses
-from typing import Any, Counter, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Counter,
+    Dict,
+    Iterable,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +54,7 @@ def count_labels(
     *,
     strata: Sequence[ColumnSpec] = (),
     options: Optional[InputOptions] = None,
+    progress: Optional[Callable[[int], None]] = None,
 ) -> LabelCounts:
     """Returns exact label counts of TFRecord files, label sets included.
 
@@ -56,6 +67,7 @@ def count_labels(
       strata: columns whose combinations are counted in place of labels.
       options: `compression`, `chunk_size`, `cycle_length`, `num_parallel_calls` and
         `on_corrupt`.
+      progress: is told the number of records whenever some more have been counted.
 
     Raises:
       ValueError: no file or record, a label feature of floats, a label that is not
@@ -66,7 +78,7 @@ def count_labels(
     compressions = files_lib.compression_types(files, options.compression)
     skip = options.on_corrupt == "skip"
     spec = find_spec(files, compressions, label_key, strata, skip)
-    counted = count_files(files, compressions, spec, options)
+    counted = count_files(files, compressions, spec, options, progress)
     source = {"files": len(files), "file_pattern": str(file_pattern)}
     return to_label_counts(counted, spec, source)
 
@@ -112,6 +124,7 @@ def count_files(
     compressions: Iterable[str],
     spec: CountSpec,
     options: InputOptions,
+    progress: Optional[Callable[[int], None]] = None,
 ) -> Counter[Key]:
     """Returns key -> number of records of TFRecord files.
 
@@ -120,6 +133,7 @@ def count_files(
       compressions: compression of each.
       spec: what to count.
       options: as `count_labels`.
+      progress: as `count_labels`.
     """
     features = labels.feature_spec(spec.label_key, spec.label_dtype)
     for column in spec.columns:
@@ -150,6 +164,8 @@ def count_files(
         ]
         strata = list(zip(*columns)) if columns else [()] * len(label_sets)
         counted.update(zip(label_sets, strata))
+        if progress is not None:
+            progress(len(label_sets))
     return counted
 
 

@@ -2,24 +2,18 @@
 
 import json
 import os
-from typing import List, Optional, Sequence
+from typing import List, Optional
 
-import numpy as np
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from tfx_resampling.core.counts import LabelCounts, label_order
+from tfx_resampling.core.counts import LabelCounts
+from tfx_resampling.planner import feature_statistics
+from tfx_resampling.planner.feature_statistics import STATS_FILE
 
-STATS_FILE = "FeatureStats.pb"
-# TFDV's name of the slice that is the whole split.
-_ALL_EXAMPLES = "All Examples"
-# What TFDV shows for every value that is not UTF-8.
-_NOT_UTF8 = "__BYTES_VALUE__"
 _SAMPLE_RATE_PROPERTY = "sample_rate_by_split"
-
-_Type = statistics_pb2.FeatureNameStatistics
 
 
 def label_counts(
@@ -43,34 +37,8 @@ def label_counts(
         labels are not text, or not all of its labels were counted.
     """
     path, notes = locate(statistics, split)
-    datasets = read_datasets(path)
-    dataset = whole_dataset(datasets, path, split)
-    feature = _label_feature(dataset, label_key, path)
-    counted = _counted_labels(feature, label_key, path)
-    label_dtype = "int64" if feature.type == _Type.INT else "bytes"
-    labels = sorted(counted, key=label_order(label_dtype))
-    common = feature.string_stats.common_stats
-    multi_label = common.max_num_values > 1
-    num_unlabeled = dataset.num_examples - common.tot_num_values
-    if multi_label:
-        num_unlabeled = common.num_missing
-        if common.num_missing < dataset.num_examples and common.min_num_values == 0:
-            notes.append(
-                "Some records have an empty label list, which statistics do not count: "
-                f"there are more than the {num_unlabeled} unlabeled records shown."
-            )
-    counts = LabelCounts(
-        label_key=label_key,
-        labels=tuple(labels),
-        counts=tuple(counted[label] for label in labels),
-        num_records=dataset.num_examples,
-        num_unlabeled=num_unlabeled,
-        label_dtype=label_dtype,
-        multi_label=multi_label,
-        pairs=_pairs(datasets, label_key, labels) if multi_label else None,
-        notes=tuple(notes + _sampling_notes(statistics, split)),
-        source={"statistics": path, "split": split},
-    )
+    notes += _sampling_notes(statistics, split)
+    counts = feature_statistics.label_counts(path, split, label_key, notes)
     return counts.with_labels(domain(schema, label_key))
 
 
@@ -94,121 +62,6 @@ def locate(statistics: types.Artifact, split: str) -> tuple:
     if not fileio.exists(path):
         raise ValueError(f"no statistics of split {split!r} at {path!r}.")
     return path, []
-
-
-def read_datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
-    """Returns the data sets of a statistics file: the whole, and slices if any."""
-    with fileio.open(path, "rb") as file:
-        return statistics_pb2.DatasetFeatureStatisticsList.FromString(
-            file.read()
-        ).datasets
-
-
-def whole_dataset(
-    datasets: Sequence[statistics_pb2.DatasetFeatureStatistics], path: str, split: str
-) -> statistics_pb2.DatasetFeatureStatistics:
-    """Returns the statistics of all examples.
-
-    Raises:
-      ValueError: there are no examples.
-    """
-    # Of sliced statistics the whole is one among many, not always the first.
-    named = [dataset for dataset in datasets if dataset.name == _ALL_EXAMPLES]
-    whole = (named or list(datasets) or [None])[0]
-    if whole is None or not whole.num_examples:
-        raise ValueError(
-            f"empty statistics: no examples of split {split!r} in {path!r}. Is the "
-            "split empty, or was it sampled down to nothing (sample_rate)?"
-        )
-    return whole
-
-
-def find_feature(
-    dataset: statistics_pb2.DatasetFeatureStatistics, name: str, path: str
-) -> statistics_pb2.FeatureNameStatistics:
-    """Returns the statistics of one feature.
-
-    Raises:
-      ValueError: they have no such feature; the message lists what they have.
-    """
-    features = {}
-    for feature in dataset.features:
-        features[feature.name or ".".join(feature.path.step)] = feature
-    if name not in features:
-        raise ValueError(
-            f"feature {name!r} is not in the statistics {path!r}, which have "
-            f"{sorted(features)}. Check the name, and the feature_allowlist of "
-            "StatisticsGen."
-        )
-    return features[name]
-
-
-def _label_feature(
-    dataset: statistics_pb2.DatasetFeatureStatistics, label_key: str, path: str
-) -> statistics_pb2.FeatureNameStatistics:
-    feature = find_feature(dataset, label_key, path)
-    if feature.WhichOneof("stats") == "string_stats":
-        return feature
-    if feature.type == _Type.INT:
-        raise ValueError(
-            f"label feature {label_key!r} is numeric in {path!r}: its values are not "
-            "counted one by one. Give StatisticsGen a schema (its `schema` input or "
-            f"stats_options.schema) in which feature {label_key!r} of type INT has "
-            "int_domain { is_categorical: true }."
-        )
-    raise ValueError(
-        f"label feature {label_key!r} has {feature.WhichOneof('stats')} of type "
-        f"{_Type.Type.Name(feature.type)} in {path!r}; labels must be bytes, or "
-        "integers with int_domain { is_categorical: true }."
-    )
-
-
-def _counted_labels(
-    feature: statistics_pb2.FeatureNameStatistics, label_key: str, path: str
-) -> dict:
-    stats = feature.string_stats
-    buckets = stats.rank_histogram.buckets
-    counted = {bucket.label: int(round(bucket.sample_count)) for bucket in buckets}
-    if stats.invalid_utf8_count or _NOT_UTF8 in counted:
-        raise ValueError(
-            f"label feature {label_key!r} has values that are not UTF-8 in {path!r} "
-            f"({stats.invalid_utf8_count} of them): statistics cannot tell such labels "
-            "apart. Is it the image?"
-        )
-    if stats.unique > len(buckets) or (
-        sum(counted.values()) < stats.common_stats.tot_num_values
-    ):
-        raise ValueError(
-            f"truncated rank histogram of label feature {label_key!r} in {path!r}: "
-            f"{len(buckets)} of {stats.unique} labels were kept. Set StatsOptions("
-            f"num_rank_histogram_buckets=...) of StatisticsGen to at least "
-            f"{stats.unique}."
-        )
-    return counted
-
-
-def _pairs(
-    datasets: Sequence[statistics_pb2.DatasetFeatureStatistics],
-    label_key: str,
-    labels: Sequence[str],
-) -> Optional[np.ndarray]:
-    """Returns pairwise counts of labels, if statistics were sliced by label value.
-
-    The slice of label l is the examples that have it, and the rank histogram of the
-    label feature in it says how often the others come with it.
-    """
-    slices = {dataset.name: dataset for dataset in datasets}
-    index = {label: i for i, label in enumerate(labels)}
-    result = np.zeros((len(labels), len(labels)))
-    for label, row in zip(labels, result):
-        dataset = slices.get(f"{label_key}_{label}")
-        if dataset is None:
-            return None
-        feature = find_feature(dataset, label_key, label)
-        for bucket in feature.string_stats.rank_histogram.buckets:
-            if bucket.label in index:
-                row[index[bucket.label]] = bucket.sample_count
-    return result
 
 
 def domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:

@@ -14,6 +14,7 @@ from tfx_resampling.core.strata import (
     Strata,
     format_columns,
 )
+from tfx_resampling.planner import feature_statistics
 from tfx_resampling.planner import statistics as statistics_lib
 
 
@@ -103,10 +104,10 @@ def with_boundaries(
         if isinstance(column, Bucket) and column.quantiles is not None:
             check_strata([column], statistics is not None, has_examples=True)
             path, _ = statistics_lib.locate(statistics, split)
-            whole = statistics_lib.whole_dataset(
-                statistics_lib.read_datasets(path), path, split
+            whole = feature_statistics.whole_dataset(
+                feature_statistics.read_datasets(path), path, split
             )
-            feature = statistics_lib.find_feature(whole, column.name, path)
+            feature = feature_statistics.find_feature(whole, column.name, path)
             histograms = {h.type: h for h in feature.num_stats.histograms}
             quantiles = histograms.get(statistics_pb2.Histogram.QUANTILES)
             if quantiles is None or not quantiles.buckets:
