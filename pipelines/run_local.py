@@ -2,13 +2,14 @@
 
 import argparse
 import os
-import re
 import sys
 import time
 from typing import List, Optional, Sequence
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from tfx_resampling.errors import reason
 
 from pipelines import console
 
@@ -176,10 +177,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise
         # A wrong option or wrong data is said in a ValueError of our own.
         is_usage = isinstance(error, ValueError)
-        text = str(error)
-        # TensorFlow wraps the text of an assertion in the names of graph nodes.
-        if match := re.search(r"assertion failed: \[(.*?)\]", text, re.DOTALL):
-            text = match[1]
+        text = reason(error)
         if len(text) > _LONGEST_ERROR:
             text = f"{text[:_LONGEST_ERROR]} ..."
         print(f"error: {text}\n(log: {log})", file=sys.stderr)

@@ -45,6 +45,12 @@ def test_names_of_core_load_no_framework():
     assert not loaded & HEAVY
 
 
+def test_the_command_line_starts_without_frameworks():
+    main = "tfx_resampling.cli.main"
+    loaded = modules_after(f"import {main}; {main}.main(['--help'])")
+    assert "click" in loaded and not loaded & {*HEAVY, "numpy", "scipy", "rich"}
+
+
 @pytest.mark.parametrize(
     "layer, allowed",
     [

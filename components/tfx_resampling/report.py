@@ -101,7 +101,9 @@ def as_text(plan: Plan, **columns) -> str:
     """Returns the table and the summary as plain text; arguments as `rows`."""
     table = rows(plan, **columns)
     names = list(table[0])
-    cells = [names] + [[_format(name, row[name]) for name in names] for row in table]
+    cells = [names] + [
+        [format_cell(name, row[name]) for name in names] for row in table
+    ]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
     lines = [
         "  ".join(
@@ -121,7 +123,7 @@ def as_html(plan: Plan, **columns) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = "\n".join(
         "<tr>"
-        + "".join(f"<td>{html.escape(_format(n, row[n]))}</td>" for n in names)
+        + "".join(f"<td>{html.escape(format_cell(n, row[n]))}</td>" for n in names)
         + "</tr>"
         for row in table
     )
@@ -139,13 +141,14 @@ def as_html(plan: Plan, **columns) -> str:
     )
 
 
-def _format(name: str, value: object) -> str:
+def format_cell(name: str, value: object) -> str:
+    """Returns a value of `rows` as text."""
     if name == "label":
         # A control character in a label must not break the table.
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
     if name == "natural":
         return str(value)
-    if name == "emitted per epoch":
+    if name in ("emitted per epoch", "predicted count"):
         return f"{value:.0f}"
     if name in ("share", "target", "predicted", "realised"):
         return f"{100 * value:.2f}%"

@@ -13,6 +13,7 @@ from tfx_resampling.beam.write import WriteResampled
 from tfx_resampling.core.layout import Layout, layout_path
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.data.layout import read_layout
+from tfx_resampling.errors import reason
 
 _FULL = "No space left on device"
 # The last error of a chain of them, as workers print it: "module.Error: text [while".
@@ -21,7 +22,6 @@ _CAUSE = re.compile(
 )
 # Those that say what is wrong with the input.
 _OF_INPUT = ("ValueError", "InvalidArgumentError", "NotFoundError", "DataLossError")
-_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]", re.S)
 
 
 def write_resampled(
@@ -73,6 +73,8 @@ def write_resampled(
         if not isinstance(error, Exception):
             raise  # Ctrl-C.
         text = str(error)
+        if KeyboardInterrupt.__name__ in text:  # Beam makes an error of it.
+            raise KeyboardInterrupt from error
         if _FULL in text:
             raise OSError(
                 errno.ENOSPC,
@@ -86,9 +88,8 @@ def write_resampled(
 def _cause(error: Exception) -> Exception:
     """Returns the error of a worker as one of this process, without where it was."""
     text = str(error)
-    if assertion := _ASSERTION.search(text):
-        # As TensorFlow prints strings.
-        return ValueError(assertion[1].replace("\\'", "'"))
+    if (words := reason(error)) != text:
+        return ValueError(words)
     causes = _CAUSE.findall(text)
     kind, text = causes[-1] if causes else (type(error).__name__, text)
     text = re.sub(r" \[while running.*", "", text, flags=re.S)

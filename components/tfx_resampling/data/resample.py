@@ -86,6 +86,23 @@ class DecisionRule:
         )
         return hashes, factors, draws.copies(draws.bets(hashes), before, after)
 
+    @property
+    def num_units(self) -> int:
+        """Number of labels, or strata, that the plan knows."""
+        return len(self._plan.labels)
+
+    def units(self, chunk: Chunk) -> labels_lib.Labels:
+        """Returns the labels of the records of a chunk, or their strata.
+
+        Unknown ones are `num_units`.
+        """
+        if self._plan.strata is None:
+            values = chunk.parsed[self._plan.label_key]
+            return labels_lib.labels_of(values, self._vocabulary)
+        ids = self._strata.lookup(chunk.parsed, chunk.name)
+        num_rows = tf.size(ids, tf.int64)
+        return labels_lib.Labels(ids, tf.range(num_rows), num_rows)
+
     def cumulative_factors(self, factors: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Returns float64 [n], the copies due before an epoch (int64 scalar)."""
         weight = draws.cumulative_weight(self._schedule, epoch)

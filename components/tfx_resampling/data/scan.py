@@ -50,7 +50,10 @@ class Scanned(NamedTuple):
 
 
 class Scanner:
-    """Reads files one by one and decides on their records."""
+    """Reads files one by one and decides on their records.
+
+    What it yields of a chunk is what `_decided` makes of it, and then `_as_numpy`.
+    """
 
     def __init__(self, plan: Plan, options: InputOptions, dropped: bool = False):
         """Makes a scanner.
@@ -93,7 +96,7 @@ class Scanner:
             except tf.errors.InvalidArgumentError:
                 yield from self._recovered(name, compression, rule, position, size)
             else:
-                yield _as_numpy(decided)
+                yield self._as_numpy(decided)
             position += size
 
     def _prepared(self, name: str, compression: str):
@@ -153,9 +156,8 @@ class Scanner:
         region = Lost(*(tf.constant([x], tf.int64) for x in (0, 0, position, size)))
         found = reader.recover(region, lambda chunk: self._decided(chunk, rule))
         for decided in found.with_options(graph_options()):
-            yield _as_numpy(decided)
+            yield self._as_numpy(decided)
 
-
-def _as_numpy(decided) -> Scanned:
-    *columns, num_read, num_corrupt = (part.numpy() for part in decided)
-    return Scanned(*columns, int(num_read), int(num_corrupt))
+    def _as_numpy(self, decided) -> Scanned:
+        *columns, num_read, num_corrupt = (part.numpy() for part in decided)
+        return Scanned(*columns, int(num_read), int(num_corrupt))

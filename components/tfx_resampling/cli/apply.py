@@ -1,0 +1,70 @@
+"""`tfx-resampling apply`: writes resampled records with Beam."""
+
+import logging
+
+import click
+
+from tfx_resampling.cli import common, options
+
+
+@click.command("apply")
+@click.argument("plan")
+@options.examples()
+@click.option("--output", required=True, metavar="DIR", help="Not yet there.")
+@click.option(
+    "--mode",
+    type=click.Choice(["materialize", "stratify"]),
+    default="materialize",
+    show_default=True,
+    help="The samples of epochs; or every record, laid out for input_fn.",
+)
+@click.option("--num-shards", type=int, help="Files; by default of about 64 MB.")
+@click.option(
+    "--compression",
+    type=click.Choice(["auto", "none", "gzip"]),
+    default="auto",
+    show_default=True,
+    help="Of what is written; auto: as what is read.",
+)
+@options.rule
+@click.option(
+    "--beam-arg",
+    "beam_args",
+    multiple=True,
+    metavar="ARG",
+    help="For Beam, e.g. --beam-arg=--direct_num_workers=2; repeatable.",
+)
+@options.json_flag
+def command(plan, examples, output, mode, num_shards, compression, beam_args, as_json,
+            **rule):  # fmt: skip
+    """Writes the samples of a plan's epochs to a directory of TFRecord files."""
+    plan = common.read_plan(plan)
+    common.quiet_tensorflow()
+    import apache_beam as beam
+
+    from tfx_resampling.beam.options import ResampleOptions
+    from tfx_resampling.beam.run import write_resampled
+    from tfx_resampling.data import files
+
+    chosen = ResampleOptions(
+        mode=mode,
+        num_shards=num_shards,
+        compression={"auto": "auto", "none": "", "gzip": "GZIP"}[compression],
+        **options.rule_values(**rule),
+    )
+    # Beam logs errors with tracebacks, which come back as errors too.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    names = files.match_files(list(examples))
+    output = output.rstrip("/")
+    layout = write_resampled(
+        {output: names}, plan, chosen, lambda: beam.Pipeline(argv=list(beam_args))
+    )[output]
+    if as_json:
+        shards = len(layout.names)
+        common.write_json({"output": output, "shards": shards, **layout.counts})
+        return
+    counts = layout.counts
+    click.echo(
+        f"{counts['read']:,} records read, {counts['corrupt']:,} corrupt left out, "
+        f"{sum(layout.records):,} written to {len(layout.names):,} files of {output}"
+    )

@@ -1,0 +1,79 @@
+"""`tfx-resampling check`: what a plan really does to records."""
+
+import click
+
+from tfx_resampling.cli import common, options
+
+
+@click.command("check")
+@click.argument("plan")
+@options.examples()
+@options.rule
+@options.json_flag
+def command(plan, examples, as_json, **rule):
+    """Decides on every record and compares with what the plan predicts.
+
+    Nothing is decoded. Exits with 1 if a count is outside of its bound, which a plan
+    for these records is once in a thousand times.
+    """
+    plan = common.read_plan(plan)
+    rule = options.rule_values(**rule)
+    common.quiet_tensorflow()
+    from tfx_resampling.data import files
+    from tfx_resampling.data.check import check_plan
+    from tfx_resampling.data.options import InputOptions
+
+    names = files.match_files(list(examples))
+    with common.progress("deciding", names) as decided:
+        found = check_plan(names, plan, InputOptions(**rule), decided)
+    what = "strata" if plan.strata else "labels"
+    names = [*plan.labels, "all records"]
+    rows = [
+        {
+            "label": label,
+            "natural": int(natural),
+            "predicted": float(predicted),
+            "realised": int(emitted),
+            "bound": float(bound),
+            "outside": bool(outside),
+        }
+        for label, natural, predicted, emitted, bound, outside in zip(
+            names,
+            found.natural,
+            found.predicted,
+            found.emitted,
+            found.bounds,
+            found.is_outside,
+        )
+    ]
+    num_outside = int(found.is_outside.sum())
+    if as_json:
+        common.write_json(
+            {"rows": rows, "outside": num_outside, "corrupt": found.num_corrupt}
+        )
+    else:
+        cells = [
+            [
+                row["label"],
+                str(row["natural"]),
+                f"{row['predicted']:.1f}",
+                str(row["realised"]),
+                f"{row['realised'] - row['predicted']:+.1f}",
+                f"{row['bound']:.1f}",
+                "OUTSIDE" if row["outside"] else "",
+            ]
+            for row in sorted(rows[:-1], key=lambda row: -row["natural"]) + rows[-1:]
+        ]
+        names = [
+            *("label", "natural", "predicted", "realised", "difference", "bound", ""),
+        ]
+        notes = [f"{num_outside} of {len(rows)} counts are outside of their bound."]
+        if found.num_corrupt:
+            notes.append(f"{found.num_corrupt} corrupt records were left out.")
+        if plan.prediction != "exact":
+            notes.append(
+                f"Predicted counts are an estimate ({plan.prediction} {what})."
+            )
+        common.print_table(names, cells, ["", *notes])
+    if num_outside:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,153 @@
+"""What the commands share: plans in and out, tables, progress."""
+
+import contextlib
+import json
+import os
+import sys
+import uuid
+from typing import Callable, Iterator, Optional, Sequence
+
+import click
+
+STANDARD_STREAM = "-"
+# Columns of a table that is not for a terminal: as wide as it needs.
+_UNBOUNDED = 10_000
+_LONGEST_LABEL = 40
+
+
+def read_plan(path: str):
+    """Returns the plan of a `plan.json`, of an artifact's directory, or of "-".
+
+    Raises:
+      ValueError: no such file, or no plan; the message names it.
+    """
+    from tfx_resampling.core.plan import PLAN_FILE, Plan
+
+    if path == STANDARD_STREAM:
+        text = sys.stdin.read()
+    else:
+        if os.path.isdir(path):
+            path = os.path.join(path, PLAN_FILE)
+        text = read_bytes(path).decode()
+    try:
+        return Plan.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path!r}: {error}") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """Reads a file, local or remote."""
+    if "://" not in path:
+        with open(path, "rb") as file:
+            return file.read()
+    import tensorflow as tf
+
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read()
+
+
+def write(path: str, contents) -> None:
+    """Writes text or bytes to a file, whole or not at all, or to "-"."""
+    if path == STANDARD_STREAM:
+        click.echo(contents, nl=False)
+        return
+    contents = contents.encode() if isinstance(contents, str) else contents
+    if "://" in path:
+        import tensorflow as tf
+
+        with tf.io.gfile.GFile(path, "wb") as file:
+            file.write(contents)
+        return
+    temporary = f"{path}.{uuid.uuid4().hex}"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(contents)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def write_json(value: object) -> None:
+    """Prints a JSON value for machines."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    err: bool = False,
+) -> None:
+    """Prints a table, its first column to the left, then notes and warnings."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=err, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=err, highlight=False, width=_UNBOUNDED)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for number, name in enumerate(names):
+        table.add_column(
+            name,
+            justify="right" if number else "left",
+            no_wrap=True,
+            max_width=None if number else _LONGEST_LABEL,
+            overflow="ellipsis",
+        )
+    for row in rows:
+        # Text, since labels may look like rich's markup.
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+    for note in notes:
+        console.print(Text(note))
+    for warning in warnings:
+        console.print(Text(f"Warning: {warning}", style="yellow"))
+
+
+@contextlib.contextmanager
+def progress(what: str, files: Sequence[str]) -> Iterator[Callable[[int], None]]:
+    """Shows how many records of files are done, on a terminal; yields what to tell.
+
+    How many there are is estimated from the first ones of uncompressed files.
+    """
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = [
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("records"),
+        bars.TimeElapsedColumn(),
+    ]
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda count: None
+        return
+    with bars.Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task(what, total=_num_records(files))
+        yield lambda count: shown.advance(task, count)
+
+
+def _num_records(files: Sequence[str]) -> Optional[int]:
+    import tensorflow as tf
+
+    from tfx_resampling.data import files as files_lib
+
+    kinds = files_lib.compression_types(files, "auto")
+    if any(kinds):
+        return None
+    try:
+        _, records = files_lib.first_records(files, kinds, 100, skip=True)
+    except ValueError:
+        return None
+    size = sum(tf.io.gfile.stat(name).length for name in files)
+    return round(size / (16 + sum(map(len, records)) / len(records)))
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up notes off the terminal; before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,95 @@
+"""`tfx-resampling diff`: what changed between two plans."""
+
+import dataclasses
+import math
+
+import click
+
+from tfx_resampling.cli import common, options
+
+# What is shown per label, or says nothing of what a plan does.
+_ELSEWHERE = {
+    *("labels", "classes", "counts", "target", "factors", "predicted"),
+    *("diagnostics", "provenance", "warnings"),
+}
+
+
+@click.command("diff")
+@click.argument("before")
+@click.argument("after")
+@options.json_flag
+def command(before, after, as_json):
+    """Shows what changed between two plans; labels that did not are left out."""
+    if before == after == common.STANDARD_STREAM:
+        raise click.UsageError("only one plan can come from standard input.")
+    plans = [common.read_plan(path) for path in (before, after)]
+    fields = {
+        field.name: [getattr(plan, field.name) for plan in plans]
+        for field in dataclasses.fields(plans[0])
+        if field.name not in _ELSEWHERE
+    }
+    fields = {name: both for name, both in fields.items() if not _same(*both)}
+    labels = _labels(*plans)
+    if as_json:
+        common.write_json({"labels": labels, "fields": _plain(fields)})
+        return
+    if labels:
+        names = ["label", "count", "->", "factor", "->", "predicted", "->"]
+        rows = [
+            [
+                row["label"],
+                *(
+                    "" if value is None else form.format(value)
+                    for key, form in _FORMS.items()
+                    for value in row[key]
+                ),
+            ]
+            for row in labels
+        ]
+        common.print_table(names, rows)
+    for name, (old, new) in fields.items():
+        click.echo(f"{name}: {_short(old)} -> {_short(new)}")
+    if not labels and not fields:
+        click.echo("no difference")
+
+
+_FORMS = {"counts": "{}", "factors": "{:.4g}", "predicted": "{:.1f}"}
+
+
+def _same(before, after) -> bool:
+    if isinstance(before, float) and isinstance(after, float):
+        # A fit ends at slightly different numbers.
+        return math.isclose(before, after, rel_tol=1e-6, abs_tol=1e-9)
+    return before == after
+
+
+def _labels(before, after) -> list:
+    columns = [
+        {
+            label: {key: getattr(plan, key)[i] for key in _FORMS}
+            for i, label in enumerate(plan.labels)
+        }
+        for plan in (before, after)
+    ]
+    rows = []
+    for label in dict.fromkeys([*before.labels, *after.labels]):
+        both = [column.get(label) for column in columns]
+        row = {key: [one and one[key] for one in both] for key in _FORMS}
+        if None in both or not all(_same(*values) for values in row.values()):
+            rows.append({"label": label, **row})
+    return rows
+
+
+def _plain(fields: dict) -> dict:
+    return {
+        name: [
+            dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+            for value in values
+        ]
+        for name, values in fields.items()
+    }
+
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -1,0 +1,73 @@
+"""The command `tfx-resampling`: see what a plan will do, and do it.
+
+Starts without TensorFlow, which only what reads records imports.
+"""
+
+import importlib
+import sys
+from typing import List, Optional, Sequence
+
+import click
+
+from tfx_resampling.version import __version__
+
+_COMMANDS = ("plan", "show", "diff", "check", "apply", "completion")
+# Exit codes: wrong input or options; interrupted, as shells have it.
+_WRONG, _INTERRUPTED = 2, 130
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        if cmd_name not in _COMMANDS:
+            return None
+        return importlib.import_module(f"tfx_resampling.cli.{cmd_name}").command
+
+
+@click.command(cls=_Commands)
+@click.version_option(__version__, prog_name="tfx-resampling")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def cli(debug: bool) -> None:  # `main` takes it out, wherever it is.
+    """Plans and applies the resampling of long-tailed data.
+
+    Files are TFRecords of tf.train.Example, local or remote.
+    """
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the command line; returns the exit code.
+
+    0: done. 1: `check` found a count outside of its bound. 2: an error, which is one
+    line on standard error. 130: interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        return cli.main(arguments, "tfx-resampling", standalone_mode=False) or 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was written.", err=True)
+        return _INTERRUPTED
+    except click.ClickException as error:
+        text = error.format_message()
+    except BrokenPipeError:  # Of `| head`.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        from tfx_resampling.errors import reason
+
+        text = reason(error)
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+    return _WRONG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

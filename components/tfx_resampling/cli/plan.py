@@ -1,0 +1,223 @@
+"""`tfx-resampling plan`: label counts to a plan, or to several beside each other."""
+
+import json
+import os
+from typing import List, Sequence
+
+import click
+
+from tfx_resampling.cli import common, options
+
+# Fields of PlannerConfig that are flags as they are: (name, metavar, help).
+_FIELDS = (
+    ("size", "SIZE", "preserve, undersample, oversample, ratio:R or records:N."),
+    ("min_factor", "FACTOR", "Lower bound of a record's repeat factor."),
+    ("max_factor", "FACTOR", "Upper bound of it, 100 by default."),
+    ("combine", "RULE", "product, max, min or mean of the labels' factors."),
+    ("unlabeled", "KEEP", "Records without a label: keep, drop or a factor."),
+    ("strata", "JSON", "Columns whose groups are resampled in place of labels."),
+    ("on_unreachable", "HOW", "warn or error."),
+    ("tolerance", "DISTANCE", "Distance up to which a target counts as reached."),
+    ("schedule", "SCHEDULE", "constant, linear:E or step:E."),
+)
+
+
+def _fields(command):
+    for name, metavar, text in reversed(_FIELDS):
+        flag = "--" + name.replace("_", "-")
+        command = click.option(flag, name, metavar=metavar, help=text)(command)
+    return command
+
+
+@click.command("plan")
+@click.option(
+    "--statistics",
+    metavar="PATH",
+    help="FeatureStats.pb of TFDV, or the artifact of StatisticsGen it is in.",
+)
+@options.examples(required=False)
+@click.option("--label-key", required=True, help="The label feature.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=("uniform",),
+    show_default=True,
+    metavar="TARGET",
+    help="uniform, sqrt, log, log1p, power:Q, effective:BETA, repeat_threshold:T, "
+    "natural, or a JSON object label -> share or count. Repeated: compares, and writes "
+    "nothing.",
+)
+@_fields
+@click.option("--split", default="train", show_default=True, help="Of --statistics.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--on-corrupt",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="What a record that cannot be read is.",
+)
+@click.option(
+    "--output",
+    metavar="PATH",
+    help="Where the plan goes, - for standard output.  [default: plan.json]",
+)
+@options.json_flag
+def command(
+    statistics, examples, label_key, targets, split, seed, on_corrupt, output, as_json,
+    **fields,
+):  # fmt: skip
+    """Plans how to turn the label distribution into a target.
+
+    The labels are counted in --examples, which knows which labels occur together, or
+    taken from --statistics.
+    """
+    if bool(statistics) == bool(examples):
+        raise click.UsageError("give --statistics or --examples, and one of them only.")
+    if len(targets) > 1 and output:
+        raise click.UsageError("--output must be left out with several targets.")
+    from tfx_resampling.core.config import PlannerConfig
+    from tfx_resampling.core.planning import make_plan
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    configs = [
+        PlannerConfig(label_key, target=target, split=split, seed=seed, **given)
+        for target in targets
+    ]
+    if statistics:
+        if configs[0].strata:
+            raise ValueError("--strata must be counted: give --examples.")
+        counts = _from_statistics(statistics, split, label_key)
+    else:
+        counts = _from_examples(examples, configs[0], on_corrupt)
+    plans = [make_plan(counts, config) for config in configs]
+    if len(plans) > 1:
+        _compare(targets, plans, as_json)
+        return
+    (plan,) = plans
+    output = output or "plan.json"
+    common.write(output, plan.to_json())
+    if output == common.STANDARD_STREAM:
+        print_plan(plan, err=True)
+    elif as_json:
+        common.write_json({"output": output, **summary(plan)})
+    else:
+        print_plan(plan)
+        click.echo(f"\nplan: {output}")
+
+
+def _from_statistics(path: str, split: str, label_key: str):
+    from tfx_resampling.planner import feature_statistics
+
+    name = feature_statistics.STATS_FILE
+    places = [
+        path,
+        os.path.join(path, name),
+        os.path.join(path, f"Split-{split}", name),
+    ]
+    if "://" not in path:
+        found = [place for place in places if os.path.isfile(place)]
+    else:
+        import tensorflow as tf
+
+        exists, isdir = tf.io.gfile.exists, tf.io.gfile.isdir
+        found = [place for place in places if exists(place) and not isdir(place)]
+    if not found:
+        raise ValueError(
+            f"--statistics must be a {name} or a directory with one, got {path!r}; "
+            f"there is none of {places}."
+        )
+    return feature_statistics.label_counts(found[0], split, label_key)
+
+
+def _from_examples(patterns, config, on_corrupt: str):
+    common.quiet_tensorflow()
+    from tfx_resampling.data import files
+    from tfx_resampling.data.count import count_labels
+    from tfx_resampling.data.options import InputOptions
+
+    names = files.match_files(list(patterns))
+    with common.progress("counting", names) as counted:
+        return count_labels(
+            names,
+            config.label_key,
+            strata=config.strata,
+            options=InputOptions(on_corrupt=on_corrupt),
+            progress=counted,
+        )
+
+
+def print_plan(plan, err: bool = False) -> None:
+    """Prints a plan as a table, with its summary and warnings."""
+    from tfx_resampling import report
+
+    rows = report.rows(plan, metrics={"predicted count": plan.predicted})
+    names = list(rows[0])
+    cells = [[report.format_cell(name, row[name]) for name in names] for row in rows]
+    notes = ["", *report.summary(plan)]
+    common.print_table(names, cells, notes, plan.warnings, err)
+
+
+def summary(plan) -> dict:
+    """Returns what a plan does, in JSON types."""
+    names = ("label", "natural", "share", "target", "factor", "predicted_share")
+    columns = (
+        plan.labels,
+        plan.counts,
+        plan.natural_shares.tolist(),
+        plan.target,
+        plan.factors,
+        plan.predicted_shares.tolist(),
+        plan.predicted,
+    )
+    return {
+        "labels": [
+            dict(zip((*names, "predicted_count"), row)) for row in zip(*columns)
+        ],
+        "records": plan.num_records,
+        "predicted_records": plan.predicted_records,
+        "distance": plan.distance,
+        "diagnostics": json.loads(plan.to_json())["diagnostics"],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _compare(targets: Sequence[str], plans: List, as_json: bool) -> None:
+    if as_json:
+        common.write_json(dict(zip(targets, map(summary, plans))))
+        return
+    first = plans[0]
+    order = sorted(range(len(first.labels)), key=lambda i: -first.counts[i])
+    names = ["label", "natural", "share"]
+    for target in targets:
+        names += [f"{target}: factor", "share"]
+    rows = []
+    for i in order:
+        row = [first.labels[i], str(first.counts[i]), _share(first.natural_shares[i])]
+        for plan in plans:
+            row += [f"{plan.factors[i]:.4g}", _share(plan.predicted_shares[i])]
+        rows.append(row)
+    lines = {
+        "records per epoch": lambda plan: f"{plan.predicted_records:.0f}",
+        "distance to target": lambda plan: f"{plan.distance:.4f}",
+        "effective sample size": lambda plan: _known(plan, "effective_sample_size"),
+        "largest factor": lambda plan: _known(plan, "largest_factor", "{:.4g}"),
+    }
+    rows.append([""] * len(names))
+    for name, value in lines.items():
+        row = [name, "", ""]
+        for plan in plans:
+            row += [value(plan), ""]
+        rows.append(row)
+    warnings = [f"{t}: {text}" for t, p in zip(targets, plans) for text in p.warnings]
+    common.print_table(names, rows, warnings=warnings)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.2f}%"
+
+
+def _known(plan, name: str, form: str = "{:.0f}") -> str:
+    value = plan.diagnostics.get(name)
+    return "" if value is None else form.format(value)

@@ -1,0 +1,327 @@
+"""The command line, run within this process."""
+
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow_data_validation as tfdv
+from tfx_resampling.cli import main as main_lib
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.data import check
+from tfx_resampling.data.layout import read_layout
+
+from tests import plans
+from tests.data import tfrecords
+
+pytestmark = pytest.mark.long
+
+LABELS = ["a"] * 600 + ["b"] * 60 + ["ab"] * 30 + [""] * 20 + ["c"] * 9
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    tfrecords.spread(folder, tfrecords.labeled(LABELS), 3)
+    return f"{folder}/*"
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Runs a command line in a folder; returns (exit code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = main_lib.main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def plan_file(run, pattern):
+    code, _, errors = run("plan", "--examples", pattern, "--label-key", "label")
+    assert (code, errors) == (0, "")
+    return "plan.json"
+
+
+def test_plan(run, pattern):
+    flags = ["--examples", pattern, "--label-key", "label", "--target", "sqrt"]
+    code, output, errors = run("plan", *flags, "--max-factor", "7", "--seed", "3")
+    assert (code, errors) == (0, "")
+    plan = Plan.from_json(open("plan.json").read())
+    assert plan.labels == ("a", "b", "c") and plan.counts == (630, 90, 9)
+    assert (plan.max_factor, plan.seed) == (7.0, 3)
+    lines = output.splitlines()
+    assert lines[0].split() == [
+        *("label", "natural", "share", "target", "factor", "predicted"),
+        *("predicted", "count"),
+    ]
+    assert lines[1].split()[:3] == ["a", "630", "86.42%"]
+    assert "Emitted per epoch: 719 records" in output
+    assert "Effective sample size" in output
+    assert output.endswith("plan: plan.json\n")
+    assert os.listdir(".") == ["plan.json"]
+
+
+def test_every_option_of_the_planner_is_a_flag(run, pattern):
+    values = dict(
+        target='{"a": 0.5, "b": 0.3, "c": 0.2}', size="ratio:0.5", min_factor="0.01",
+        max_factor="50", combine="max", unlabeled="drop", seed="5", split="train",
+        on_unreachable="warn", tolerance="0.1", schedule="linear:4",
+    )  # fmt: skip
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    code, _, errors = run("plan", "--examples", pattern, "--label-key=label", *flags)
+    assert (code, errors) == (0, "")
+    assert json.load(open("plan.json"))["provenance"]["options"] == {
+        **values,
+        "target": {"a": 0.5, "b": 0.3, "c": 0.2},
+        **dict(min_factor=0.01, max_factor=50.0, tolerance=0.1, seed=5),
+        **dict(label_key="label", strata=[]),
+    }
+    code, _, errors = run(
+        *("plan", "--examples", pattern, "--label-key", "label"),
+        *("--strata", '[{"name": "image/id", "boundaries": [300]}]'),
+    )
+    assert (code, errors) == (0, "")
+    assert len(Plan.from_json(open("plan.json").read()).labels) == 2
+
+
+def test_plan_of_statistics_is_that_of_examples(run, pattern, tmp_path):
+    split = tmp_path / "statistics" / "Split-train"
+    split.mkdir(parents=True)
+    single = tfrecords.spread(split.parent, tfrecords.labeled("aaab" * 50), 1)
+    found = tfdv.generate_statistics_from_tfrecord(single[0])
+    (split / "FeatureStats.pb").write_bytes(found.SerializeToString())
+    made = []
+    for source in (
+        ("--statistics", split / "FeatureStats.pb"),
+        ("--statistics", split),
+        ("--statistics", split.parent),
+        ("--examples", single[0]),
+    ):
+        assert run("plan", *source, "--label-key", "label")[0] == 0
+        made.append(Plan.from_json(open("plan.json").read()))
+    assert len({plan.factors for plan in made}) == 1
+    assert made[0].counts == (150, 50)
+
+
+def test_several_targets_side_by_side(run, pattern):
+    flags = ["--examples", pattern, "--label-key", "label"]
+    targets = ["--target", "natural", "--target", "power:0.5"]
+    code, output, _ = run("plan", *flags, *targets)
+    assert code == 0 and os.listdir(".") == []
+    assert re.split(r"\s{2,}", output.splitlines()[0].strip()) == [
+        *("label", "natural", "share", "natural: factor", "share"),
+        *("power:0.5: factor", "share"),
+    ]
+    assert output.splitlines()[1].split()[:5] == ["a", "630", "86.42%", "1", "86.42%"]
+    assert "distance to target" in output and "effective sample size" in output
+    _, output, _ = run("plan", *flags, *targets, "--json")
+    assert list(json.loads(output)) == ["natural", "power:0.5"]
+    code, _, errors = run("plan", *flags, *targets, "--output", "x.json")
+    assert code == 2 and "--output must be left out" in errors
+
+
+def test_standard_streams(run, pattern, monkeypatch):
+    flags = ["--examples", pattern, "--label-key", "label"]
+    code, output, errors = run("plan", *flags, "--output", "-")
+    plan = Plan.from_json(output)
+    assert code == 0 and "Emitted per epoch" in errors and os.listdir(".") == []
+    read, write = os.pipe()
+    os.write(write, plan.to_json().encode())
+    os.close(write)
+    monkeypatch.setattr("sys.stdin", os.fdopen(read))
+    code, output, _ = run("show", "-", "--json")
+    assert code == 0
+    assert [row["label"] for row in json.loads(output)["labels"]] == ["a", "b", "c"]
+
+
+def test_show(run, plan_file):
+    code, output, _ = run("show", plan_file, "--html", "report.html")
+    assert code == 0 and output.splitlines()[1].startswith("a ")
+    assert "<!DOCTYPE html>" in open("report.html").read()
+    assert run("show", ".")[1] == output
+
+
+def test_diff(run, plan_file, pattern):
+    flags = ["--examples", pattern, "--label-key", "label", "--output", "other.json"]
+    assert run("plan", *flags, "--max-factor", "7", "--seed", "1")[0] == 0
+    code, output, _ = run("diff", plan_file, "other.json")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()[1:4]] == ["a", "b", "c"]
+    assert "seed: 0 -> 1" in output
+    _, output, _ = run("diff", plan_file, "other.json", "--json")
+    assert json.loads(output)["fields"]["seed"] == [0, 1]
+    assert run("diff", plan_file, plan_file)[1] == "no difference\n"
+
+
+class TestCheck:
+    def test_a_plan_of_these_records(self, run, plan_file, pattern):
+        code, output, _ = run("check", plan_file, "--examples", pattern)
+        assert code == 0, output
+        assert "0 of 4 counts are outside" in output
+        assert output.splitlines()[4].startswith("all records")
+        flags = ["--epochs", "30", "--start-epoch", "2", "--json"]
+        code, output, _ = run("check", plan_file, "--examples", pattern, *flags)
+        rows = {row["label"]: row for row in json.loads(output)["rows"]}
+        plan = Plan.from_json(open(plan_file).read())
+        assert code == 0
+        assert rows["b"]["natural"] == 90
+        assert rows["b"]["predicted"] == pytest.approx(30 * plan.predicted[1])
+        emitted = np.bincount(
+            tfrecords.emitted(
+                sorted(glob.glob(pattern)), plan, start_epoch=2, epochs=30
+            ),
+            minlength=len(LABELS),
+        )
+        for label in "abc":
+            mine = np.array([label in labels for labels in LABELS])
+            assert rows[label]["realised"] == emitted[mine].sum()
+        assert rows["all records"]["realised"] == emitted.sum()
+
+    def test_other_records_are_outside(self, run, plan_file, tmp_path):
+        other = tfrecords.write(tmp_path / "other", tfrecords.labeled(["b"] * 700))
+        code, output, _ = run("check", plan_file, "--examples", other)
+        assert code == 1
+        assert "OUTSIDE" in output and "4 of 4 counts are outside" in output
+
+    def test_strata(self, run, pattern):
+        flags = ["--examples", pattern, "--label-key", "label", "--seed", "4"]
+        strata = ["--strata", '[{"name": "image/id", "boundaries": [100, 300]}]']
+        assert run("plan", *flags, *strata, "--target", "sqrt")[0] == 0
+        code, output, _ = run("check", "plan.json", "--examples", pattern, "--json")
+        assert code == 0
+        assert [row["natural"] for row in json.loads(output)["rows"]][-1] == 719
+
+    def test_corrupt(self, run, plan_file, pattern, tmp_path):
+        bad = tfrecords.write(tmp_path / "bad", [b"no example"])
+        flags = ["--examples", pattern, "--examples", bad]
+        code, _, errors = run("check", plan_file, *flags)
+        assert code == 2 and re.match(r"error: record 0 of .*bad cannot be", errors)
+        code, output, _ = run("check", plan_file, *flags, "--on-corrupt", "skip")
+        assert code == 0 and "1 corrupt records were left out" in output
+
+    def test_the_bound_holds_and_is_not_wide(self):
+        rng = np.random.default_rng(1)
+        chances = rng.uniform(0, 1, 400)
+        variance = (chances * (1 - chances)).sum()
+        sums = (rng.random((20_000, 400)) < chances).sum(axis=1) - chances.sum()
+        limit = check.bound(np.array([variance] * 10))[0]
+        assert (np.abs(sums) > limit).mean() < 1e-3
+        assert limit < 6 * np.sqrt(variance)
+        assert check.bound(np.zeros(3)).tolist() == [1e-3] * 3
+
+
+def test_apply(run, plan_file, pattern):
+    flags = ["--examples", pattern, "--output", "out", "--num-shards", "2"]
+    code, output, _ = run("apply", plan_file, *flags, "--compression", "gzip")
+    assert code == 0
+    assert output.startswith("719 records read, 0 corrupt left out, ")
+    assert len(glob.glob("out/*.gz")) == 2
+    code, _, errors = run("apply", plan_file, *flags)
+    assert code == 2 and "output_dir must not be there yet" in errors
+    flags = ["--examples", pattern, "--output", "laid/", "--mode", "stratify"]
+    code, output, _ = run(
+        "apply", plan_file, *flags, "--json", "--beam-arg=--direct_num_workers=1"
+    )
+    assert json.loads(output)["read"] == 719
+    assert read_layout("laid").mode == "stratify"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["plan"], "Missing option '--label-key'"),
+        (["plan", "--label-key", "l"], "give --statistics or --examples"),
+        (["plan", "--label-key", "l", "--examples", "/no/*"], "matches no file"),
+        (["plan", "--label-key", "l", "--statistics", "/no"], "must be a FeatureStats"),
+        (
+            ["plan", "--label-key", "l", "--examples", "x", "--target", "unform"],
+            "target must be .* got 'unform'",
+        ),
+        (["show", "absent.json"], "No such file or directory: 'absent.json'"),
+        (["plna"], "No such command 'plna'"),
+        (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+    ],
+)
+def test_errors_are_one_line(run, arguments, message):
+    code, output, errors = run(*arguments)
+    assert (code, output) == (2, "")
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+    assert re.search(message, errors), errors
+    assert os.listdir(".") == []
+
+
+def test_no_plan(run, tmp_path):
+    (tmp_path / "plan.json").write_text("{}")
+    code, _, errors = run("show", "plan.json")
+    assert code == 2 and "'plan.json': plan must be a JSON object" in errors
+
+
+def test_debug_shows_the_traceback(run):
+    with pytest.raises(FileNotFoundError):
+        run("show", "absent.json", "--debug")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(run, shell):
+    code, output, _ = run("completion", shell)
+    assert code == 0 and "_TFX_RESAMPLING_COMPLETE" in output
+
+
+def test_commands_are_completed():
+    ran = subprocess.run(
+        [sys.executable, "-m", "tfx_resampling.cli.main"],
+        env={
+            **os.environ,
+            "_TFX_RESAMPLING_COMPLETE": "bash_complete",
+            "COMP_WORDS": "tfx-resampling ch",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.split() == ["plain,check"]
+
+
+def test_labels_that_look_like_markup(run, tmp_path):
+    plan = plans.make(["[red]x[/red]", "[/]", "é🙂"], [1.0, 0.5, 2.0])
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    code, output, _ = run("show", "plan.json")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()[1:4]] == list(plan.labels)
+
+
+def test_interrupted_nothing_is_left(tmp_path, pattern):
+    records = tfrecords.labeled(["a", "b"] * 20_000)
+    source = tmp_path / "records"
+    source.mkdir()
+    for i in range(20):
+        tfrecords.write(source / f"{i}.tfrecord", records)
+    plan = tmp_path / "plan.json"
+    plan.write_text(plans.make("ab", [1.0, 5.0]).to_json())
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tfx_resampling.cli.main", "apply", str(plan)),
+            *("--examples", f"{source}/*", "--output", str(tmp_path / "out")),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not glob.glob(f"{tmp_path}/out.partial*"):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.strip() == "interrupted; nothing was written."
+    assert sorted(os.listdir(tmp_path)) == ["plan.json", "records"]
