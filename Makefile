@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-slow lint format bench clean
+.PHONY: help install run test test-fast test-slow lint format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -62,5 +62,8 @@ bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fi
 	$(PYTHON) -m tests.benchmarks.bench_resampler --gzip
 	$(PYTHON) -m tests.benchmarks.bench_fit
 
+docs: $(INSTALLED) ## The API reference, from docstrings, to docs/api
+	$(PYTHON) -m pdoc --docformat google --output-directory docs/api tfx_resampling tfx_resampling.beam
+
 clean: ## Remove .venv and runs
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs docs/api
