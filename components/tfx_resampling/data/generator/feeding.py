@@ -1,0 +1,91 @@
+"""A generator as Keras asks for it: batch by batch, epoch by epoch."""
+
+import collections
+import threading
+from typing import Any, Iterator, Optional
+
+import tensorflow as tf
+
+
+class EpochFeed:
+    """Gives Keras the batches of a generator, in their own order.
+
+    Keras asks for the first two batches to learn their shapes, then for each of
+    `len(generator)` per epoch, by numbers that `fit` shuffles: numbers within an epoch
+    are therefore ignored. Each `fit`, `evaluate` and `predict` starts the generator
+    anew. Of one with an end each epoch starts it again, as its next epoch.
+
+    Args:
+      generator: a DataGenerator.
+    """
+
+    def __init__(self, generator: Any):
+        self._generator = generator
+        self._lock = threading.Lock()
+        self._dataset: Optional[tf.data.Dataset] = None
+        self._iterator: Optional[Iterator] = None
+        # Batches that were asked for before their epoch began.
+        self._ahead: collections.deque = collections.deque()
+        # Batches that the epoch still has; in between, none.
+        self._remaining = 0
+        self._is_running = self._is_fresh = False
+        self._epoch = 0
+
+    def get(self, index: int) -> Any:
+        """Returns a batch as NumPy: the next one, or between epochs that of a number.
+
+        Raises:
+          IndexError: between epochs, a number that an epoch does not have.
+        """
+        with self._lock:
+            if self._remaining:
+                self._remaining -= 1
+                return self._ahead.popleft() if self._ahead else self._next()
+            if not 0 <= index < len(self._generator):
+                raise IndexError(
+                    f"index must be from 0 to {len(self._generator) - 1}, got {index!r}."
+                )
+            if not self._is_fresh or index == 0:
+                self._start(0)
+            while len(self._ahead) <= index:
+                self._ahead.append(self._next())
+            return self._ahead[index]
+
+    def begin(self) -> None:
+        """Begins an epoch."""
+        with self._lock:
+            # With Keras' steps_per_epoch, its epochs end before those of the generator.
+            goes_on = self._remaining and not self._is_running
+            # One that was begun and not ended was broken off.
+            if self._remaining and self._is_running:
+                self._start(0)
+            elif (
+                not self._is_fresh
+                and not goes_on
+                and self._generator.repeat is not True
+            ):
+                self._start(self._epoch + 1)
+            self._is_running, self._is_fresh = True, False
+            if not goes_on:
+                self._remaining = len(self._generator)
+
+    def end(self) -> None:
+        """Ends an epoch."""
+        with self._lock:
+            self._is_running = False
+
+    def _start(self, epoch: int) -> None:
+        if self._dataset is None or (
+            epoch != self._epoch and self._generator.changes_by_epoch
+        ):
+            self._dataset = self._generator.epoch_dataset(epoch)
+        self._epoch, self._is_fresh = epoch, True
+        self._iterator = iter(self._dataset)
+        self._ahead.clear()
+
+    def _next(self) -> Any:
+        batch = next(self._iterator, None)
+        if batch is None:  # A generator with an end, or one that skips samples.
+            self._iterator = iter(self._dataset)
+            batch = next(self._iterator)
+        return tf.nest.map_structure(lambda x: x.numpy(), batch)
