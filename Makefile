@@ -1,6 +1,7 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-fast test-slow lint format bench docs clean
+.PHONY: help install run example-table test test-fast lint format bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -12,7 +13,7 @@ export PYTHONNOUSERSITE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  Options of make run: DATA=dir LABEL=feature IMAGE=feature TARGET=sqrt RUNS=dir ARGS="..."'
 
 install: $(INSTALLED) ## Make .venv with Python 3.10 and the pinned dependencies
@@ -35,6 +36,11 @@ run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed mod
 
 test: $(INSTALLED) ## The test suite
 	$(PYTHON) -m pytest -m 'not slow'
+example-table: $(INSTALLED) ## Folders of images to a table, a balanced generator and a model
+	@$(PYTHON) -m examples.table_generator --out '$(or $(OUT),runs/example-table)' $(ARGS)
+
+test: $(INSTALLED) ## The whole test suite
+	$(PYTHON) -m pytest
 
 test-fast: $(INSTALLED) ## The tests of under two minutes: no pipeline, no other processes
 	$(PYTHON) -m pytest -m 'not pipeline and not long and not slow'
@@ -61,6 +67,7 @@ bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fi
 	$(PYTHON) -m tests.benchmarks.bench_resampler
 	$(PYTHON) -m tests.benchmarks.bench_resampler --gzip
 	$(PYTHON) -m tests.benchmarks.bench_fit
+	$(PYTHON) -m tests.benchmarks.bench_generator
 
 docs: $(INSTALLED) ## The API reference, from docstrings, to docs/api
 	$(PYTHON) -m pdoc --docformat google --output-directory docs/api tfx_resampling tfx_resampling.beam

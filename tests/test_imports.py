@@ -10,6 +10,7 @@ import sys
 import pytest
 import tfx_resampling
 from tfx_resampling import core, data
+from tfx_resampling.data import generator
 
 HEAVY = {"tensorflow", "tfx", "apache_beam", "pandas"}
 
@@ -62,8 +63,15 @@ def test_the_command_line_starts_without_frameworks():
                 *("tfx_resampling.core", "tfx_resampling.data"),
             },
         ),
+        (
+            generator,
+            {
+                *("numpy", "tensorflow", "keras", "absl", "pandas", "tqdm"),
+                *("tfx_resampling.core", "tfx_resampling.data"),
+            },
+        ),
     ],
-    ids=["core", "data"],
+    ids=["core", "data", "generator"],
 )
 def test_imports_point_one_way(layer, allowed):
     for path in pathlib.Path(layer.__path__[0]).glob("*.py"):

@@ -54,7 +54,7 @@ def elements(dataset: tf.data.Dataset) -> Iterator[Any]:
 
 
 def has_equal_shapes(batches: tf.data.Dataset) -> bool:
-    """Says whether samples have shapes that are known, or are ragged: can be batched."""
+    """Says whether samples have known shapes or are ragged, and can be batched."""
     return all(
         isinstance(spec, tf.RaggedTensorSpec) or spec.shape[1:].is_fully_defined()
         for spec in tf.nest.flatten(batches.element_spec)

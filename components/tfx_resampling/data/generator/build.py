@@ -13,11 +13,10 @@ from typing import (
 )
 
 import keras
-import tensorflow as tf
 
 from tfx_resampling.data.generator.augmenter import ImageAugmenter
 from tfx_resampling.data.generator.files import ImageLoader
-from tfx_resampling.data.generator.generator import DEFAULT, DataGenerator
+from tfx_resampling.data.generator.generator import DataGenerator
 from tfx_resampling.data.generator.groups import plain, sorting
 from tfx_resampling.data.generator.maps import OneHotEncoder
 from tfx_resampling.data.generator.stages import structured

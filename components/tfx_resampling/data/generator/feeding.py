@@ -43,7 +43,8 @@ class EpochFeed:
                 return self._ahead.popleft() if self._ahead else self._next()
             if not 0 <= index < len(self._generator):
                 raise IndexError(
-                    f"index must be from 0 to {len(self._generator) - 1}, got {index!r}."
+                    f"index must be from 0 to {len(self._generator) - 1}, got "
+                    f"{index!r}."
                 )
             if not self._is_fresh or index == 0:
                 self._start(0)

@@ -37,8 +37,6 @@ class FileLoader(DataGeneratorMap):
     """
 
     apply_unbatched = True
-    # What does not load is an error that names the path if that is not in it already.
-    _what = "cannot be read"
 
     def __init__(
         self,
@@ -67,10 +65,14 @@ class FileLoader(DataGeneratorMap):
         """Returns the bytes of a file; an error names it."""
         if self.reader is None:
             return tf.io.read_file(path)
-        data = tf.numpy_function(
-            lambda name: self.reader(name.decode()), [path], tf.string, stateful=False
-        )
+        data = tf.numpy_function(self._read, [path], tf.string, stateful=False)
         return tf.ensure_shape(data, [])
+
+    def _read(self, path: bytes) -> bytes:
+        try:
+            return self.reader(path.decode())
+        except Exception as error:
+            raise OSError(f"{path.decode()!r} cannot be read: {error!r}") from error
 
     def decode(self, data: tf.Tensor) -> tf.Tensor:
         """Returns what becomes of the bytes of a file; to be overridden."""

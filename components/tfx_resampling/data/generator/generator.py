@@ -2,7 +2,6 @@
 
 import copy
 import math
-import numbers
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 import keras
@@ -10,15 +9,14 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfx_resampling.core.plan import Plan
-from tfx_resampling.data.generator import arrays, seeds, stages
+from tfx_resampling.data.generator import arrays, pipeline, seeds, stages
 from tfx_resampling.data.generator.feeding import EpochFeed
-from tfx_resampling.data.generator.groups import group_rows, plan_groups
+from tfx_resampling.data.generator.groups import find_groups
+from tfx_resampling.data.generator.options import check_count, parse_repeat
 from tfx_resampling.data.generator.order import DrawOrder
 from tfx_resampling.data.generator.table import SampleTable, as_frame
 from tfx_resampling.data.generator.weighing import (
     Weighing,
-    check_weighing,
     group_weights,
 )
 
@@ -92,7 +90,7 @@ class DataGenerator(keras.utils.PyDataset):
         if max_epoch_samples != np.inf:
             check_count("max_epoch_samples", max_epoch_samples)
         self.batch_size = int(batch_size)
-        self.shuffle, self.repeat = bool(shuffle), _parse_repeat(repeat)
+        self.shuffle, self.repeat = bool(shuffle), parse_repeat(repeat)
         self.output_structure = output_structure
         self.seed = seeds.resolve(seed)
         if not seeds.is_given(seed):
@@ -101,7 +99,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.total_sample_count = len(frame)
         self._weights: Optional[Dict[Any, float]] = None
         ids, weights = np.zeros(len(frame), np.int32), np.ones(1)
-        groups = _groups(frame, sampling_groupby, sampling_group_weighing)
+        groups = find_groups(frame, sampling_groupby, sampling_group_weighing)
         if groups is not None:
             ids = groups.ids
             weights = group_weights(
@@ -125,7 +123,7 @@ class DataGenerator(keras.utils.PyDataset):
         """
         dataset = self._batches(0)
         dataset = dataset if batch else dataset.unbatch()
-        return self._structured(dataset, structure)
+        return pipeline.arranged(dataset, self._structure(structure))
 
     def get_samples_numpy(self, *args, **kwargs) -> Iterator[Any]:
         """Returns `get_samples` of the same arguments as an iterator over NumPy."""
@@ -228,40 +226,28 @@ class DataGenerator(keras.utils.PyDataset):
           batch, structure, prefetch: as of `get_dataset`.
           keep: whether elements are pairs (mapped, sample as it was drawn).
         """
-        dataset = self.build_dataset(self._batches(epoch))
-        if not isinstance(dataset, tf.data.Dataset):
+        built = self.build_dataset(self._batches(epoch))
+        if not isinstance(built, tf.data.Dataset):
             raise TypeError(
-                f"build_dataset must return a tf.data.Dataset, got {dataset!r}."
+                f"build_dataset must return a tf.data.Dataset, got {built!r}."
             )
-        if not isinstance(dataset.element_spec, dict):
-            if self._actions or keep or not batch:
-                raise TypeError(
-                    "build_dataset must yield dicts if functions are mapped, got "
-                    f"{dataset.element_spec!r}."
-                )
-            return _prefetched(dataset, prefetch)
-        if not self._actions and not keep:
-            dataset = self._structured(dataset, structure)
-            return _prefetched(dataset if batch else dataset.unbatch(), prefetch)
-        dataset = dataset.scan(
-            tf.constant(self._first_number(epoch), tf.int64),
-            lambda first, samples: _numbered(first, samples, keep),
-        )
-        dataset = stages.apply_actions(dataset, self._actions, self.batch_size, batch)
-        may_skip = any(action.skip_key for action in self._actions)
         is_overridden = type(self).build_dataset is not DataGenerator.build_dataset
-        if batch and not may_skip and not is_overridden:
-            # tf.data does not know it after `unbatch`; Keras shows it.
-            counted = tf.data.experimental.assert_cardinality(self._size)
-            dataset = dataset.apply(counted)
-        structure = self.output_structure if structure == DEFAULT else structure
-
-        def finished(sample, carried):
-            result = stages.structured(sample, structure)
-            drawn = {k: v for k, v in carried.items() if k != stages.NUMBER}
-            return (result, drawn) if keep else result
-
-        return _prefetched(dataset.map(finished), prefetch)
+        structure = self._structure(structure)
+        if not self._actions and not keep:
+            dataset = built if batch else built.unbatch()
+            return pipeline.prefetched(pipeline.arranged(dataset, structure), prefetch)
+        dataset = pipeline.mapped(
+            built,
+            self._actions,
+            structure,
+            batch=batch,
+            batch_size=self.batch_size,
+            # All draws have numbers of their own, whatever their epoch.
+            first_number=epoch * int(self._order.size) if epoch else 0,
+            num_batches=None if is_overridden else self._size,
+            keep=keep,
+        )
+        return pipeline.prefetched(dataset, prefetch)
 
     def __len__(self) -> int:
         """Returns the number of batches of an epoch."""
@@ -311,16 +297,9 @@ class DataGenerator(keras.utils.PyDataset):
             return tf.data.INFINITE_CARDINALITY
         return math.ceil(self._order.size / self.batch_size)
 
-    def _first_number(self, epoch: int) -> int:
-        """Returns the number of the first draw of an epoch; draws of all differ."""
-        return epoch * int(self._order.size) if epoch else 0
-
-    def _structured(self, dataset: tf.data.Dataset, structure: Any) -> tf.data.Dataset:
-        if structure == DEFAULT:
-            structure = self.output_structure
-        if structure is None:
-            return dataset
-        return dataset.map(lambda sample: stages.structured(sample, structure))
+    def _structure(self, structure: Any) -> Any:
+        is_default = isinstance(structure, str) and structure == DEFAULT
+        return self.output_structure if is_default else structure
 
     def _numpy(self, make: Callable, batch: bool = True, *args, **kwargs) -> Iterator:
         dataset = make(True, *args, **kwargs)
@@ -330,52 +309,3 @@ class DataGenerator(keras.utils.PyDataset):
             # Batches are taken apart by NumPy, which is much quicker than by tf.data.
             return arrays.samples_of(dataset)
         return arrays.elements(make(False, *args, **kwargs))
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is an integer >= 1; a float may be whole."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not value >= 1 or value != int(value):
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
-
-
-def _parse_repeat(repeat: Any) -> Union[bool, int]:
-    """Returns True (without end), or how often each row comes."""
-    if isinstance(repeat, (bool, np.bool_)) or repeat is None:
-        return bool(repeat)
-    if isinstance(repeat, numbers.Integral) and (repeat >= 1 or repeat == -1):
-        return True if repeat == -1 else int(repeat)
-    raise ValueError(
-        f"repeat must be False, True (without end) or an integer >= 1, got {repeat!r}."
-    )
-
-
-def _groups(frame, groupby, weighing):
-    """Returns the groups of rows, or None for none."""
-    if isinstance(groupby, str):
-        groupby = [groupby]
-    if groupby is not None and not all(isinstance(name, str) for name in groupby):
-        raise ValueError(
-            f"sampling_groupby must be one or more names of columns, got {groupby!r}."
-        )
-    if groupby:
-        return group_rows(frame, groupby)
-    if isinstance(weighing, Plan):
-        return plan_groups(frame, weighing)
-    check_weighing(weighing)
-    return None
-
-
-def _numbered(first, samples, keep):
-    """Returns samples with which draws they are; a function for `Dataset.scan`."""
-    value = next(iter(samples.values()))
-    is_ragged = isinstance(value, tf.RaggedTensor)
-    size = value.nrows() if is_ragged else tf.shape(value, tf.int64)[0]
-    carried = {stages.NUMBER: first + tf.range(tf.cast(size, tf.int64))}
-    return first + size, (samples, {**carried, **samples} if keep else carried)
-
-
-def _prefetched(dataset: tf.data.Dataset, prefetch: Union[bool, int]):
-    if prefetch is True:
-        return dataset.prefetch(tf.data.AUTOTUNE)
-    return dataset.prefetch(prefetch) if prefetch else dataset

@@ -1,13 +1,14 @@
 """Groups of the rows of a table, by the values of one or several columns."""
 
 import dataclasses
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import pandas as pd
 
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.data.generator import plan_weights
+from tfx_resampling.data.generator.weighing import Weighing, check_weighing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,30 @@ class Groups:
     keys: Tuple[Any, ...]
     ids: np.ndarray
     counts: np.ndarray
+
+
+def find_groups(
+    frame: pd.DataFrame, groupby: Union[None, str, Sequence[str]], weighing: Weighing
+) -> Optional[Groups]:
+    """Returns the groups that options of a generator ask for; None: none.
+
+    Args:
+      frame: the table.
+      groupby: columns. None or empty: those of `weighing` if it is a Plan, else none.
+      weighing: how groups are weighed.
+
+    Raises:
+      ValueError: `groupby` or `weighing` is not valid.
+    """
+    check_weighing(weighing)
+    columns = [groupby] if isinstance(groupby, str) else list(groupby or [])
+    if not all(isinstance(name, str) for name in columns):
+        raise ValueError(
+            f"sampling_groupby must be one or more names of columns, got {groupby!r}."
+        )
+    if columns:
+        return group_rows(frame, columns)
+    return plan_groups(frame, weighing) if isinstance(weighing, Plan) else None
 
 
 def group_rows(frame: pd.DataFrame, columns: Sequence[str]) -> Groups:

@@ -150,7 +150,7 @@ class DrawOrder:
         return int(min(np.ceil(end) + _FIRST_BLOCK, 2**62))
 
     def _rows_of(self, groups, turns, seed) -> np.ndarray:
-        """Returns int64 [n], the rows; `turns`: how often the group was drawn before."""
+        """Returns int64 [n], rows; `turns`: how often their group was drawn before."""
         sizes = self._counts[groups]
         passes, positions = np.divmod(turns, sizes)
         if self._shuffle:
@@ -184,7 +184,7 @@ def turns_of(chosen: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def stable_order(groups: np.ndarray, size: int) -> np.ndarray:
-    """Returns int64 [n], indices that sort groups 0 to size - 1, equal ones in order."""
+    """Returns int64 [n], what sorts groups 0 to size - 1, equal ones in order."""
     # NumPy sorts 16 bits in linear time, and wider integers by comparison.
     kind = np.uint16 if size <= 2**16 else np.int64
     return np.argsort(groups.astype(kind, copy=False), kind="stable")

@@ -6,7 +6,7 @@ from tfx_resampling.core import draws
 
 # Luby & Rackoff (SIAM J. Comput. 1988): four rounds are a pseudorandom permutation,
 # for large halves. Halves of a bit or two mix slower: of 12, 16, 20 and 24 rounds, 24
-# are the first by which all orders of 5, 6 and 7 rows are equally frequent (chi-square).
+# are the first by which all orders of 5, 6 and 7 rows are equally frequent.
 _ROUNDS = 24
 
 

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, Sequence, Union
 
-from tfx_resampling.data.generator.generator import DataGenerator, check_count
+from tfx_resampling.data.generator.generator import DataGenerator
+from tfx_resampling.data.generator.options import check_count
 from tfx_resampling.data.generator.weighing import Weighing, check_weighing
 
 

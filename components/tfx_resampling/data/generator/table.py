@@ -38,8 +38,8 @@ def as_frame(samples: Any) -> pd.DataFrame:
     names = list(samples.columns)
     if not all(isinstance(name, str) and name for name in names):
         raise ValueError(
-            f"columns of samples must have non-empty strings as names, got {names[:20]!r}. Use "
-            "samples.rename(columns=str), or a list of dicts."
+            "columns of samples must have non-empty strings as names, got "
+            f"{names[:20]!r}. Use samples.rename(columns=str), or a list of dicts."
         )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

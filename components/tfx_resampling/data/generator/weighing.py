@@ -32,8 +32,9 @@ def group_weights(
 
     | `weighing` | weight of a group of n rows |
     |---|---|
-    | "uniform", "count", "square root", "log", "logx+1" | 1, n, n ** 0.5, ln n, ln n + 1 |
-    | a target of the planner (`core.targets`): "sqrt", "power:0.3", a mapping... | its share |
+    | "uniform", "count" | 1, n |
+    | "square root", "log", "logx+1" | n ** 0.5, ln n, ln n + 1 |
+    | a target of the planner, "power:0.3", a mapping... | as `core.targets` says |
     | a `Plan` | n times the repeat factor of the group's labels or stratum |
     | a function of n, or of (n, group) | what it returns |
 
