@@ -47,6 +47,7 @@ class Augmentation:
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Augments one image [h, w, c], uint8 or floats from 0 to 1; seed int64 [2]."""
+        image = tf.convert_to_tensor(image)
         seeds = tf.unstack(tf.random.split(seed, 4))
         # Apart, so that an option does not change what the ones above do.
         more = tf.unstack(tf.random.split(tf.random.fold_in(seed, 1), 4))

@@ -13,6 +13,7 @@ from typing import (
 )
 
 import keras
+import pandas as pd
 
 from tfx_resampling.data.generator.augmenter import ImageAugmenter
 from tfx_resampling.data.generator.files import ImageLoader
@@ -73,9 +74,9 @@ def build_image_data_generator(
 def _classes(categories) -> List[Union[str, int]]:
     """Returns the classes in a column of classes, or of tuples of classes; sorted."""
     found = set()
-    for value in categories.map(plain).dropna().unique():
+    for value in {plain(value) for value in categories.astype(object)}:
         found |= set(value) if isinstance(value, tuple) else {value}
-    found = [value for value in found if value is not None and value != UNLABELED]
+    found = [v for v in found if not pd.isna(v) and v != UNLABELED]
     return [found[place] for place in sorting(found)]
 
 
