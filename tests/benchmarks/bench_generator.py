@@ -16,8 +16,8 @@ drawn from with weights of "square root", without maps:
 
 The peer gets a table of --peer-rows, since it needs a data set with a shuffle buffer
 for each group; ours draws from the same table there, so that both gather from memory of
-the same size. At 10,000 groups the peer takes minutes to make and to start: that is told
-apart, and not part of its draws per second.
+the same size. At 10,000 groups the peer takes minutes to make and to start, which is
+told apart and is not part of its draws per second.
 """
 
 import argparse

@@ -180,6 +180,22 @@ def test_without_repeat_each_epoch_has_every_row_in_an_order_of_its_own():
     assert sum(batches, []) == [*range(10), *range(10)]
 
 
+def test_epochs_of_a_number_of_repeats_go_on_to_its_end_and_start_again():
+    generator = DataGenerator(
+        [{"id": i} for i in range(10)], 4, repeat=2, output_structure=("id", "id")
+    )
+    batches = trained_on(generator, epochs=2)  # Of 5 batches, and the first again.
+    assert sum(batches, []) == [*range(10), *range(10), *range(4)]
+
+
+def test_steps_per_epoch_go_on_within_an_epoch():
+    generator = DataGenerator(
+        [{"id": i} for i in range(40)], 4, repeat=True, output_structure=("id", "id")
+    )
+    batches = trained_on(generator, epochs=3, steps_per_epoch=2)
+    assert sum(batches, []) == list(range(24))
+
+
 def test_without_repeat_each_epoch_has_seeds_of_its_own():
     generator = DataGenerator([{"id": i} for i in range(8)], 4, seed=2)
     generator.output_structure = ("seed", "seed")
@@ -187,6 +203,22 @@ def test_without_repeat_each_epoch_has_seeds_of_its_own():
     batches = trained_on(mapped, epochs=3)
     numbers = sum(batches, [])
     assert len(numbers) == len(set(numbers)) == 3 * 8 * 2
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 3, 4, 5])
+def test_an_epoch_that_was_broken_off_does_not_matter(taken):
+    """As Keras asks: two batches for their shapes, then those of the epoch."""
+    generator = DataGenerator(
+        [{"id": i} for i in range(10)], 2, True, True, seed=2, output_structure="id"
+    )
+    expected = [x.numpy().tolist() for x in generator.get_dataset().take(5)]
+    _ = generator[0], generator[1]
+    generator.on_epoch_begin()
+    _ = [generator[4 - i] for i in range(taken)]
+    _ = generator[0], generator[1]  # The next fit.
+    generator.on_epoch_begin()
+    assert [generator[i].tolist() for i in (3, 0, 1, 2, 4)] == expected
+    generator.on_epoch_end()
 
 
 def test_a_fit_that_was_broken_off_does_not_matter():

@@ -1,9 +1,28 @@
 """Tensors as NumPy arrays with text as str, and batches as single samples."""
 
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
+
+
+def iterate(
+    make: Callable[..., tf.data.Dataset], batch: bool = True, *args, **kwargs
+) -> Iterator[Any]:
+    """Returns an iterator over NumPy of the data set that `make` makes.
+
+    Args:
+      make: (batch, *args, **kwargs) -> data set of batches, or of samples.
+      batch: whether in batches.
+      *args, **kwargs: of `make`.
+    """
+    dataset = make(True, *args, **kwargs)
+    if batch:
+        return elements(dataset)
+    if has_equal_shapes(dataset):
+        # Batches are taken apart by NumPy, which is much quicker than by tf.data.
+        return samples_of(dataset)
+    return elements(make(False, *args, **kwargs))
 
 
 def to_numpy(value: Any, spec: Any = None) -> Any:

@@ -13,7 +13,8 @@ class EpochFeed:
     Keras asks for the first two batches to learn their shapes, then for each of
     `len(generator)` per epoch, by numbers that `fit` shuffles: numbers within an epoch
     are therefore ignored. Each `fit`, `evaluate` and `predict` starts the generator
-    anew. Of one with an end each epoch starts it again, as its next epoch.
+    anew, and their epochs go on one after the other. One without `repeat` is started
+    again by each epoch; one with an end, where it ends.
 
     Args:
       generator: a DataGenerator.
@@ -56,15 +57,12 @@ class EpochFeed:
         """Begins an epoch."""
         with self._lock:
             # With Keras' steps_per_epoch, its epochs end before those of the generator.
-            goes_on = self._remaining and not self._is_running
-            # One that was begun and not ended was broken off.
-            if self._remaining and self._is_running:
+            goes_on = self._remaining > 0 and not self._is_running
+            if self._is_fresh:
+                pass
+            elif self._is_running:  # The one before was broken off, and another begins.
                 self._start(0)
-            elif (
-                not self._is_fresh
-                and not goes_on
-                and self._generator.repeat is not True
-            ):
+            elif not (goes_on or self._generator.repeat):
                 self._start(self._epoch + 1)
             self._is_running, self._is_fresh = True, False
             if not goes_on:
@@ -76,17 +74,20 @@ class EpochFeed:
             self._is_running = False
 
     def _start(self, epoch: int) -> None:
-        if self._dataset is None or (
-            epoch != self._epoch and self._generator.changes_by_epoch
-        ):
-            self._dataset = self._generator.epoch_dataset(epoch)
-        self._epoch, self._is_fresh = epoch, True
-        self._iterator = iter(self._dataset)
+        self._open(epoch)
         self._ahead.clear()
+        self._is_fresh = True
+
+    def _open(self, epoch: int) -> None:
+        """Begins with the data set of an epoch of the generator."""
+        is_other = epoch != self._epoch and self._generator.changes_by_epoch
+        if self._dataset is None or is_other:
+            self._dataset = self._generator.epoch_dataset(epoch)
+        self._epoch, self._iterator = epoch, iter(self._dataset)
 
     def _next(self) -> Any:
         batch = next(self._iterator, None)
-        if batch is None:  # A generator with an end, or one that skips samples.
-            self._iterator = iter(self._dataset)
+        if batch is None:  # The end of the generator, or samples were skipped.
+            self._open(self._epoch + 1)
             batch = next(self._iterator)
         return tf.nest.map_structure(lambda x: x.numpy(), batch)

@@ -48,7 +48,8 @@ class DataGenerator(keras.utils.PyDataset):
 
     `fit`, `evaluate` and `predict` of Keras take a generator: each call starts anew, an
     epoch is `len(generator)` batches, and the next one goes on with what follows.
-    Without `repeat`, each epoch has every row again, in another order if shuffled.
+    Without `repeat`, each epoch has every row again: in another order if shuffled, and
+    with other seeds.
 
     Args:
       samples: a pandas.DataFrame, or a list of dicts. It is copied, and not changed.
@@ -127,7 +128,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def get_samples_numpy(self, *args, **kwargs) -> Iterator[Any]:
         """Returns `get_samples` of the same arguments as an iterator over NumPy."""
-        return self._numpy(self.get_samples, *args, **kwargs)
+        return arrays.iterate(self.get_samples, *args, **kwargs)
 
     def get_dataset(
         self,
@@ -151,7 +152,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def get_dataset_numpy(self, *args, **kwargs) -> Iterator[Any]:
         """Returns `get_dataset` of the same arguments as an iterator over NumPy."""
-        return self._numpy(self.get_dataset, *args, **kwargs)
+        return arrays.iterate(self.get_dataset, *args, **kwargs)
 
     def build_dataset(self, ds: tf.data.Dataset) -> tf.data.Dataset:
         """Returns batches of samples; to be overridden. Comes before mapped functions.
@@ -300,12 +301,3 @@ class DataGenerator(keras.utils.PyDataset):
     def _structure(self, structure: Any) -> Any:
         is_default = isinstance(structure, str) and structure == DEFAULT
         return self.output_structure if is_default else structure
-
-    def _numpy(self, make: Callable, batch: bool = True, *args, **kwargs) -> Iterator:
-        dataset = make(True, *args, **kwargs)
-        if batch:
-            return arrays.elements(dataset)
-        if arrays.has_equal_shapes(dataset):
-            # Batches are taken apart by NumPy, which is much quicker than by tf.data.
-            return arrays.samples_of(dataset)
-        return arrays.elements(make(False, *args, **kwargs))
