@@ -31,8 +31,7 @@ def images(augmenter, batch_size=8, calls=tf.data.AUTOTUNE, seed=1, repeat=1):
 def test_the_same_seed_and_sample_give_the_same_bits():
     expected = images(ImageAugmenter())
     assert expected.shape == (20, 12, 16, 3)
-    for changes in (dict(batch_size=3), dict(calls=1), dict(calls=None)):
-        assert np.array_equal(images(ImageAugmenter(), **changes), expected)
+    assert np.array_equal(images(ImageAugmenter(), batch_size=3, calls=None), expected)
     assert not np.array_equal(images(ImageAugmenter(), seed=2), expected)
 
 

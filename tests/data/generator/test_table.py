@@ -18,8 +18,7 @@ def column(values, **changes):
     """Returns what a batch of all rows has of a column, and its type."""
     frame = pd.DataFrame({"x": pd.Series(values, **changes)})
     before = frame.copy(deep=True)
-    rows = tf.data.Dataset.from_tensors(tf.range(len(frame), dtype=tf.int64))
-    (batch,) = SampleTable(frame).batches(rows, len(frame))
+    batch = SampleTable(frame).gather(tf.range(len(frame), dtype=tf.int64))
     pd.testing.assert_frame_equal(frame, before)
     value = batch["x"]
     is_ragged = isinstance(value, tf.RaggedTensor)
@@ -109,8 +108,8 @@ def test_nothing_is_warned_of_without_reason():
         SampleTable(pd.DataFrame({"x": [1], "y": ["a"], "z": [("a", "b")]}))
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 2**16])
-@pytest.mark.parametrize("batch_size", [1, 4, 100])
+@pytest.mark.parametrize("rows_at_once", [3, 2**16])
+@pytest.mark.parametrize("batch_size", [4, 100])
 def test_batches_have_their_size_whatever_is_gathered_at_once(
     rows_at_once, batch_size, monkeypatch
 ):
@@ -156,8 +155,8 @@ def test_a_later_change_of_the_table_is_not_seen():
 def test_what_may_be_a_table(samples):
     frame = as_frame(samples)
     assert frame["a"].tolist() == [1, 2] and frame["b"].tolist() == ["x", "y"]
-    (batch,) = DataGenerator(samples).get_dataset()
-    assert batch["b"].numpy().tolist() == [b"x", b"y"]
+    batch = SampleTable(frame).gather([1, 0])
+    assert batch["b"].numpy().tolist() == [b"y", b"x"]
 
 
 @pytest.mark.parametrize(

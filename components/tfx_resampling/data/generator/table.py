@@ -104,6 +104,10 @@ class SampleTable:
         batches = batches.map(self._gather).rebatch(batch_size)
         return batches.map(self._with_ragged) if self._ragged else batches
 
+    def gather(self, rows: tf.Tensor) -> Dict[str, Any]:
+        """Returns the samples of `rows`, int64 [n], as tensors [n, ...]."""
+        return self._with_ragged(self._gather(rows))
+
     def _gather(self, rows: tf.Tensor) -> Dict[str, tf.Tensor]:
         samples = {}
         for name, column in self._columns.items():
