@@ -1,7 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-slow lint format bench docs clean
-.PHONY: help install run example-table test test-fast lint format bench clean
+.PHONY: help install run example-table test test-fast test-slow lint format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -34,13 +33,11 @@ run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed mod
 	  $(if $(IMAGE),--image-key '$(IMAGE)') $(if $(TARGET),--target '$(TARGET)') \
 	  $(if $(RUNS),--runs '$(RUNS)') $(ARGS)
 
-test: $(INSTALLED) ## The test suite
-	$(PYTHON) -m pytest -m 'not slow'
 example-table: $(INSTALLED) ## Folders of images to a table, a balanced generator and a model
 	@$(PYTHON) -m examples.table_generator --out '$(or $(OUT),runs/example-table)' $(ARGS)
 
-test: $(INSTALLED) ## The whole test suite
-	$(PYTHON) -m pytest
+test: $(INSTALLED) ## The test suite
+	$(PYTHON) -m pytest -m 'not slow'
 
 test-fast: $(INSTALLED) ## The tests of under two minutes: no pipeline, no other processes
 	$(PYTHON) -m pytest -m 'not pipeline and not long and not slow'
