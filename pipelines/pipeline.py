@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
@@ -17,6 +17,10 @@ from tfx_resampling.core import strata
 _RANK_HISTOGRAM_BUCKETS = 100_000
 
 TRAINER_MODULE = os.path.join(os.path.dirname(__file__), "training", "module.py")
+# The same by import path, where `pipelines` is installed, as in the image.
+TRAINER_RUN_FN = "pipelines.training.module.run_fn"
+
+RuntimeParameter = tfx.dsl.experimental.RuntimeParameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +30,14 @@ class PipelineOptions:
     Attributes:
       name: name of the pipeline, lower case with hyphens.
       root: directory for artifacts.
-      data: directory with TFRecord files of tf.train.Example.
+      data: directory with TFRecord files of tf.train.Example; may be a runtime
+        parameter.
       splits: split -> file pattern below `data`; None splits all files 4 : 1 by hash.
       file_pattern: pattern of the files where `splits` is None.
       label_dtype: "bytes" or "int64", type of the label feature.
       planner: options of the plan.
+      runtime_planner: options of the plan that are set when a run starts, over those
+        of `planner`.
       count_label_sets: whether the planner counts which labels occur together, in a
         pass over the examples; otherwise it knows what statistics know.
       resample: "online" (while training), "stratify" (the same, from shards that
@@ -40,19 +47,26 @@ class PipelineOptions:
       image_key: feature with the encoded image.
       image_size: (height, width) of the model's input.
       batch_size: samples per batch.
-      train_steps: batches to train.
+      train_steps: batches to train; may be a runtime parameter.
       eval_steps: validation batches; 0 for all.
       min_average_precision: the mean over labels that blesses a model.
-      module_file: the Trainer module.
+      module_file: the Trainer module, which TFX packs and installs where it trains.
+      run_fn: import path of the module's function, in place of `module_file`; it must
+        be installed where it trains.
+      vertex_training: the custom job on Vertex AI that trains, in place of the
+        component's own process.
       enable_cache: whether executions with the same inputs are used again.
       beam_pipeline_args: for every component that runs on Beam.
     """
 
     name: str
     root: str
-    data: str
+    data: Union[str, RuntimeParameter]
     planner: tr.PlannerConfig
     push_to: str
+    runtime_planner: Mapping[str, RuntimeParameter] = dataclasses.field(
+        default_factory=dict
+    )
     splits: Optional[Mapping[str, str]] = None
     file_pattern: str = "*"
     label_dtype: str = "bytes"
@@ -61,10 +75,12 @@ class PipelineOptions:
     image_key: str = "image/encoded"
     image_size: Tuple[int, int] = (32, 32)
     batch_size: int = 64
-    train_steps: int = 1000
+    train_steps: Union[int, RuntimeParameter] = 1000
     eval_steps: int = 0
     min_average_precision: float = 0.0
     module_file: str = TRAINER_MODULE
+    run_fn: Optional[str] = None
+    vertex_training: Optional[tr.VertexTraining] = None
     enable_cache: bool = True
     beam_pipeline_args: Sequence[str] = ()
 
@@ -109,6 +125,7 @@ def _components(options: PipelineOptions) -> List[object]:
         examples=example_gen.outputs["examples"] if options.count_label_sets else None,
         schema=schema_gen.outputs["schema"],
         config=options.planner,
+        **options.runtime_planner,
     )
     training_examples, resamplers = example_gen.outputs["examples"], []
     if options.resample != "online":
@@ -121,12 +138,17 @@ def _components(options: PipelineOptions) -> List[object]:
         training_examples, resamplers = resampler.outputs["examples"], [resampler]
     trainer = tr.Trainer(
         examples=training_examples,
+    job = {"training": options.vertex_training} if options.vertex_training else {}
+    trainer_class = tr.VertexTrainer if job else tr.Trainer
+    trainer = trainer_class(
+        **job,
+        examples=example_gen.outputs["examples"],
         schema=schema_gen.outputs["schema"],
         resample_plan=planner.outputs["resample_plan"],
-        module_file=options.module_file,
-        train_args=tfx.proto.TrainArgs(
-            splits=[options.planner.split], num_steps=options.train_steps
-        ),
+        module_file=None if options.run_fn else options.module_file,
+        run_fn=options.run_fn,
+        train_args=tfx.proto.TrainArgs(splits=[options.planner.split]),
+        train_steps=options.train_steps,
         eval_args=tfx.proto.EvalArgs(splits=["eval"], num_steps=options.eval_steps),
         custom_config={
             "batch_size": options.batch_size,
@@ -134,7 +156,7 @@ def _components(options: PipelineOptions) -> List[object]:
             "image_size": list(options.image_size),
             "resampled": options.resample == "materialize",
         },
-    )
+    ).with_id("Trainer")
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],

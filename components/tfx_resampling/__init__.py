@@ -31,6 +31,8 @@ _PUBLIC = {
     "Resampler": "tfx_resampling.resampler.component",
     "StratifiedSampler": "tfx_resampling.data.generator.sampler",
     "Trainer": "tfx_resampling.trainer.component",
+    "VertexTrainer": "tfx_resampling.trainer.vertex",
+    "VertexTraining": "tfx_resampling.trainer.vertex_job",
     "build_image_data_generator": "tfx_resampling.data.generator.build",
     "count_labels": "tfx_resampling.data.count",
     "input_fn": "tfx_resampling.data.input_fn",

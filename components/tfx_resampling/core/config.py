@@ -33,8 +33,8 @@ class PlannerConfig:
         "undersample" (largest factor 1), "oversample" (smallest factor 1), a float (a
         ratio to the natural number of labeled records; unlabeled ones come on top) or
         an integer (a number of records, unlabeled ones among them). In a string,
-        "ratio:0.5" and "records:20000". None means "preserve", or what the target
-        itself fixes where it does (`repeat_threshold` and counts).
+        "ratio:0.5" and "records:20000". None or "auto" means "preserve", or what the
+        target itself fixes where it does (`repeat_threshold` and counts).
       min_factor: lower bound of a record's final repeat factor, copies per epoch.
       max_factor: upper bound of a record's final repeat factor, copies per epoch. The
         default keeps a label with a handful of records from filling an epoch.
@@ -185,7 +185,9 @@ def _parse_size(value: Any) -> Union[None, str, int, float]:
         f"size must be one of {list(SIZES)}, a ratio (float > 0, or 'ratio:0.5'), or a "
         f"number of records (integer > 1, or 'records:20000'), got {value!r}."
     )
-    if value is None or value in SIZES:
+    if value is None or value == "auto":  # A runtime parameter cannot be None.
+        return None
+    if value in SIZES:
         return value
     try:
         if isinstance(value, str):

@@ -24,6 +24,9 @@ class TrainerSpec(standard_component_specs.TrainerSpec):
         **standard_component_specs.TrainerSpec.PARAMETERS,
         # In the cache key, which does not notice a change of `input_fn`.
         "package_version": ExecutionParameter(type=str, optional=True),
+        # Of its own, because a runtime parameter can be an integer, but not a field
+        # within the JSON of train_args.
+        executor.TRAIN_STEPS_KEY: ExecutionParameter(type=int, optional=True),
     }
     INPUTS = {
         **standard_component_specs.TrainerSpec.INPUTS,
@@ -70,6 +73,7 @@ class Trainer(component.Trainer):
         eval_args: Union[
             None, trainer_pb2.EvalArgs, data_types.RuntimeParameter
         ] = None,
+        train_steps: Union[None, int, data_types.RuntimeParameter] = None,
         custom_config: Union[None, Dict[str, Any], data_types.RuntimeParameter] = None,
         custom_executor_spec: Optional[executor_spec.ExecutorSpec] = None,
         **inputs: Optional[types.BaseChannel],
@@ -85,6 +89,8 @@ class Trainer(component.Trainer):
           run_fn: import path of a function `run_fn(fn_args)`. Exactly one of both.
           train_args: splits and number of steps to train.
           eval_args: splits and number of steps to evaluate.
+          train_steps: batches to train, over the number in train_args; may be a
+            `RuntimeParameter` of type int.
           custom_config: dict that reaches `fn_args.custom_config`.
           custom_executor_spec: another executor, which must find the plan itself in
             its input_dict["resample_plan"].
@@ -93,7 +99,7 @@ class Trainer(component.Trainer):
 
         Raises:
           ValueError: both or neither of module_file and run_fn, or of examples and
-            transformed_examples, or an unknown input.
+            transformed_examples, an unknown input, or train_steps below 1.
         """
         if bool(examples) == bool(transformed_examples):
             raise ValueError(
@@ -107,6 +113,10 @@ class Trainer(component.Trainer):
         unknown = sorted(set(inputs) - known)
         if unknown:
             raise ValueError(f"unknown inputs {unknown}; there are {sorted(known)}.")
+        if train_steps is not None and not isinstance(
+            train_steps, data_types.RuntimeParameter
+        ):
+            train_steps = executor.check_train_steps(train_steps)
         if not isinstance(custom_config, data_types.RuntimeParameter):
             custom_config = json_utils.dumps(custom_config)
         spec = TrainerSpec(
@@ -117,6 +127,7 @@ class Trainer(component.Trainer):
             train_args=train_args or trainer_pb2.TrainArgs(),
             eval_args=eval_args or trainer_pb2.EvalArgs(),
             custom_config=custom_config,
+            train_steps=train_steps,
             package_version=__version__,
             model=types.Channel(type=standard_artifacts.Model),
             model_run=types.Channel(type=standard_artifacts.ModelRun),

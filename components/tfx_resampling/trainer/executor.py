@@ -9,10 +9,14 @@ from tfx.types import artifact_utils
 from tfx_resampling.artifacts import PLAN_URI_KEY
 
 RESAMPLE_PLAN_KEY = "resample_plan"
+TRAIN_STEPS_KEY = "train_steps"
 
 
 class Executor(executor.GenericExecutor):
-    """TFX's Trainer executor, which also tells `run_fn` where the plan is."""
+    """TFX's Trainer executor, which also tells `run_fn` where the plan is.
+
+    Guarantee: `fn_args.train_steps` is the property "train_steps" where there is one.
+    """
 
     def _GetFnArgs(
         self,
@@ -29,4 +33,20 @@ class Executor(executor.GenericExecutor):
                     input_dict[RESAMPLE_PLAN_KEY]
                 ),
             }
+        steps = exec_properties.get(TRAIN_STEPS_KEY)
+        if steps is not None:
+            fn_args.train_steps = check_train_steps(steps)
         return fn_args
+
+
+def check_train_steps(steps: Any) -> int:
+    """Returns the number of batches to train.
+
+    Raises:
+      ValueError: not a whole number from 1.
+    """
+    # A runtime parameter of Kubeflow arrives as a float where an integer was meant.
+    is_number = isinstance(steps, (int, float)) and not isinstance(steps, bool)
+    if not is_number or steps != int(steps) or steps < 1:
+        raise ValueError(f"train_steps must be an integer from 1, got {steps!r}.")
+    return int(steps)

@@ -1,0 +1,252 @@
+"""Compiles the pipeline for Kubeflow Pipelines v2 and Vertex AI, without either."""
+
+import dataclasses
+import json
+import os
+import tempfile
+from typing import Any, Dict, List, Mapping, Optional
+
+import yaml
+from tfx import v1 as tfx
+
+from pipelines import pipeline
+from pipelines.kfp_nodes import NodeOptions, check_names
+
+# Spec versions, as TFX writes them.
+VERSIONS = ("2.1", "2.0")
+
+# What people change between runs: name -> (type, default, description). The default of
+# `data` is a folder of the pipeline root.
+PARAMETERS = {
+    "data": (str, None, "Directory of TFRecords of tf.train.Example."),
+    "target": (str, "sqrt", "Target distribution: sqrt, uniform, power:0.3, a JSON..."),
+    "size": (str, "auto", "Records per epoch: auto, preserve, undersample, ratio:0.5..."),
+    "max_factor": (float, 100.0, "Most copies of a record in an epoch."),
+    "train_steps": (int, 1500, "Batches to train."),
+    "seed": (int, 0, "Seed of the plan, of shuffling and of the model's weights."),
+}
+_PLANNER = ("target", "size", "max_factor", "seed")
+_COMMENT_TYPES = {str: "str", float: "float", int: "int"}
+
+
+def defaults(root: str, values: Mapping[str, Any]) -> Dict[str, Any]:
+    """Returns the default of every runtime parameter.
+
+    Args:
+      root: the pipeline root.
+      values: defaults that replace those of `PARAMETERS`, of any of its names.
+
+    Raises:
+      ValueError: a name that is not a runtime parameter, or a value of another type.
+    """
+    result = {name: default for name, (_, default, _) in PARAMETERS.items()}
+    result["data"] = f"{root.rstrip('/')}/data"
+    result.update(check_values(values))
+    return result
+
+
+def check_values(values: Mapping[str, Any]) -> Dict[str, Any]:
+    """Returns values of runtime parameters in their types, from text or numbers.
+
+    Raises:
+      ValueError: a name that is not a runtime parameter, or a value of another type.
+    """
+    unknown = sorted(set(values) - set(PARAMETERS))
+    if unknown:
+        raise ValueError(
+            f"unknown runtime parameters {unknown}; there are {list(PARAMETERS)}."
+        )
+    result = {}
+    for name, value in values.items():
+        kind = PARAMETERS[name][0]
+        try:
+            result[name] = kind(value)
+        except ValueError:
+            raise ValueError(
+                f"{name} must be of type {kind.__name__}, got {value!r}."
+            ) from None
+    return result
+
+
+def with_parameters(
+    options: pipeline.PipelineOptions, values: Mapping[str, Any]
+) -> pipeline.PipelineOptions:
+    """Returns options of a pipeline whose `PARAMETERS` are set when a run starts.
+
+    Args:
+      options: the other options.
+      values: default of each parameter, see `defaults`.
+    """
+    runtime = {
+        name: pipeline.RuntimeParameter(name, kind, values[name], description)
+        for name, (kind, _, description) in PARAMETERS.items()
+    }
+    return dataclasses.replace(
+        options,
+        data=runtime["data"],
+        train_steps=runtime["train_steps"],
+        runtime_planner={name: runtime[name] for name in _PLANNER},
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledPipeline:
+    """A pipeline as Kubeflow Pipelines v2 and Vertex AI read it.
+
+    Attributes:
+      job: a PipelineJob as JSON; "pipelineSpec" of it is the PipelineSpec.
+      platform: a PlatformSpec as JSON, what Kubernetes alone understands; may be empty.
+      wheel: the packed Trainer module, which must be copied to `wheel_uri` before a
+        run; None without one, or where it is there already.
+      wheel_uri: where the Trainer expects the wheel.
+    """
+
+    job: Dict[str, Any]
+    platform: Dict[str, Any]
+    wheel: Optional[str] = None
+    wheel_uri: Optional[str] = None
+
+    def write(self, path: str) -> None:
+        """Writes a PipelineSpec (.yaml, .yml) or a PipelineJob (.json).
+
+        `kfp.Client` reads YAML only, Vertex AI both.
+
+        Raises:
+          ValueError: another ending, or what the format cannot hold.
+        """
+        if path.endswith((".yaml", ".yml")):
+            spec = self.job["pipelineSpec"]
+            documents = [spec] + ([self.platform] if self.platform else [])
+            text = _comment(spec) + yaml.safe_dump_all(documents, sort_keys=True)
+        elif path.endswith(".json"):
+            if self.platform:
+                raise ValueError(
+                    "output must be a .yaml file where nodes have node_selector or "
+                    f"tolerations, got {path!r}. Vertex AI has neither."
+                )
+            text = json.dumps(self.job, indent=1, sort_keys=True)
+        else:
+            raise ValueError(f"output must end in .yaml, .yml or .json, got {path!r}.")
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+
+
+def compile_pipeline(
+    options: pipeline.PipelineOptions,
+    image: str,
+    values: Mapping[str, Any],
+    nodes: Optional[Mapping[str, NodeOptions]] = None,
+    version: str = "2.1",
+    staging: Optional[str] = None,
+) -> CompiledPipeline:
+    """Compiles a pipeline, without network and credentials.
+
+    Args:
+      options: the pipeline; `options.root` may be remote, nothing is written there.
+      image: container image of the nodes.
+      values: default of each runtime parameter, see `defaults`.
+      nodes: component id -> what is special about where it runs.
+      version: version of the pipeline spec, of `VERSIONS`.
+      staging: local directory to which a `module_file` is packed; None for the current
+        one. Not used if `options.root` is local: the wheel then goes where the Trainer
+        expects it.
+
+    Raises:
+      ValueError: options that are not valid; the message names them.
+    """
+    if version not in VERSIONS:
+        raise ValueError(f"spec must be one of {list(VERSIONS)}, got {version!r}.")
+    nodes = dict(nodes or {})
+    root = options.root.rstrip("/")
+    staged = os.path.abspath(staging or ".") if "://" in root else root
+    built = pipeline.create_pipeline(with_parameters(options, values))
+    check_names(nodes, [node.id for node in built.components])
+    for node in built.components:
+        resources = nodes.get(node.id, NodeOptions()).resources()
+        if resources is not None:
+            node.with_platform_config(resources)
+    images = {name: node.image for name, node in nodes.items() if node.image}
+    config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
+        default_image={"default_image_path": image, **images},
+        use_pipeline_spec_2_1=version == "2.1",
+    )
+    # TFX writes the wheel of a module file to the root while compiling, which may be a
+    # bucket; so it compiles for the staging directory, and the real root comes after.
+    built.pipeline_info.pipeline_root = staged
+    runner = tfx.orchestration.experimental.KubeflowV2DagRunner(config)
+    with tempfile.TemporaryDirectory() as scratch:
+        runner._output_dir = scratch
+        job = runner.run(built, write_out=False)
+    spec = job["pipelineSpec"]
+    job.setdefault("runtimeConfig", {})["gcsOutputDirectory"] = root
+    spec["defaultPipelineRoot"] = root
+    _set_defaults(job, values, version)
+    _set_retries(spec, nodes)
+    wheel, wheel_uri = _move_wheel(spec, staged, root)
+    executors = {
+        spec["components"][name]["executorLabel"]: node.kubernetes()
+        for name, node in nodes.items()
+        if node.kubernetes()
+    }
+    platform = {"kubernetes": {"deploymentSpec": {"executors": executors}}}
+    return CompiledPipeline(
+        job, {"platforms": platform} if executors else {}, wheel, wheel_uri
+    )
+
+
+def _set_defaults(job: Dict[str, Any], values: Mapping[str, Any], version: str) -> None:
+    """Puts defaults and descriptions into the spec, which TFX leaves out."""
+    inputs = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+    for name, definition in inputs.items():
+        definition["defaultValue"] = values[name]
+        definition["description"] = PARAMETERS[name][2]
+    if version == "2.0":
+        # A backend of that time takes defaults from the job.
+        kinds = {str: "stringValue", float: "doubleValue", int: "intValue"}
+        job["runtimeConfig"]["parameters"] = {
+            # An integer of 64 bits is a string in JSON.
+            name: {kinds[kind]: str(values[name]) if kind is int else values[name]}
+            for name, (kind, _, _) in PARAMETERS.items()
+        }
+
+
+def _set_retries(spec: Dict[str, Any], nodes: Mapping[str, NodeOptions]) -> None:
+    for name, node in nodes.items():
+        if node.retries:
+            task = spec["root"]["dag"]["tasks"][name]
+            task["retryPolicy"] = {"maxRetryCount": node.retries}
+
+
+def _move_wheel(spec: Dict[str, Any], staged: str, root: str):
+    """Names the Trainer's module by where it will be; returns (wheel, URI) to copy."""
+    parameters = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
+    if "module_path" not in parameters:
+        return None, None
+    module, _, wheel = _constant(parameters["module_path"]).partition("@")
+    uri = wheel.replace(staged, root, 1)
+    _set_constant(parameters["module_path"], f"{module}@{uri}")
+    return (None, uri) if wheel == uri else (wheel, uri)
+
+
+def _constant(parameter: Mapping[str, Any]) -> str:
+    value = parameter["runtimeValue"]
+    return value.get("constant") or value["constantValue"]["stringValue"]
+
+
+def _set_constant(parameter: Dict[str, Any], text: str) -> None:
+    value = parameter["runtimeValue"]
+    if "constant" in value:
+        value["constant"] = text
+    else:
+        value["constantValue"]["stringValue"] = text
+
+
+def _comment(spec: Mapping[str, Any]) -> str:
+    lines: List[str] = ["# PIPELINE DEFINITION", f"# Name: {spec['pipelineInfo']['name']}"]
+    lines.append("# Inputs:")
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    for name, definition in sorted(inputs.items()):
+        kind = _COMMENT_TYPES[PARAMETERS[name][0]]
+        lines.append(f"#    {name}: {kind} [Default: {definition['defaultValue']!r}]")
+    return "\n".join(lines) + "\n"
