@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 import yaml
 from tfx import v1 as tfx
+from tfx_resampling.trainer.executor import check_train_steps
 
 from pipelines import pipeline
 from pipelines.kfp_nodes import NodeOptions, check_names
@@ -157,6 +158,9 @@ def compile_pipeline(
     """
     if version not in VERSIONS:
         raise ValueError(f"spec must be one of {list(VERSIONS)}, got {version!r}.")
+    # The values of a run are checked where it starts; these can be checked now.
+    dataclasses.replace(options.planner, **{name: values[name] for name in _PLANNER})
+    check_train_steps(values["train_steps"])
     nodes = dict(nodes or {})
     root = options.root.rstrip("/")
     staged = os.path.abspath(staging or ".") if "://" in root else root
@@ -168,7 +172,7 @@ def compile_pipeline(
             node.with_platform_config(resources)
     images = {name: node.image for name, node in nodes.items() if node.image}
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
-        default_image={"default_image_path": image, **images},
+        default_image={"default_image_path": image, **images} if images else image,
         use_pipeline_spec_2_1=version == "2.1",
     )
     # TFX writes the wheel of a module file to the root while compiling, which may be a

@@ -1,4 +1,4 @@
-"""One small pipeline run, shared by the tests of this folder."""
+"""One small run of the local pipeline, shared by the tests of several folders."""
 
 import dataclasses
 import os
@@ -32,7 +32,7 @@ def run_local(*args: str) -> Tuple[int, str, str]:
         [sys.executable, "-m", "pipelines.run_local", *args],
         capture_output=True,
         text=True,
-        cwd=os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
+        cwd=os.path.dirname(os.path.dirname(__file__)),
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -1,0 +1,138 @@
+"""The image's Python environment, and the pipeline compiled and executed in it."""
+
+import dataclasses
+import glob
+import os
+import shutil
+import subprocess
+import sys
+from typing import Dict
+
+import pytest
+
+from tests.conftest import BATCH_SIZE
+from tests.kubeflow import emulator
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+
+
+@dataclasses.dataclass(frozen=True)
+class CleanEnvironment:
+    """What the image holds: dependencies, the wheel, the Trainer module.
+
+    Attributes:
+      python: its interpreter.
+      variables: all environment variables of a container.
+      wheel: the wheel that is installed in it.
+    """
+
+    python: str
+    variables: Dict[str, str]
+    wheel: str
+
+
+def _run(*command: str, **options) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> str:
+    """The wheel, built from a copy: `build/` in the checkout may hold deleted files."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(os.path.join(REPOSITORY, name), source)
+    shutil.copytree(
+        os.path.join(REPOSITORY, "components"),
+        source / "components",
+        ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"),
+    )
+    _run(
+        *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"),
+        *("--quiet", "--wheel-dir", str(source / "dist"), str(source)),
+    )
+    (path,) = glob.glob(str(source / "dist" / "*.whl"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory, wheel) -> CleanEnvironment:
+    """An environment with the wheel and the pinned dependencies only."""
+    root = tmp_path_factory.mktemp("clean")
+    environment, home = str(root / "venv"), str(root / "home")
+    python = os.path.join(environment, "bin", "python")
+    uv = (sys.executable, "-m", "uv")
+    _run(*uv, "venv", "--quiet", "--python", sys.executable, environment)
+    _run(
+        *(*uv, "pip", "install", "--quiet", "--python", python),
+        *("--constraint", os.path.join(REPOSITORY, "constraints.txt")),
+        # pip: TFX installs a module file's wheel with it. The official Python images
+        # have it.
+        *(f"tfx-resampling[kfp] @ file://{wheel}", "pip"),
+    )
+    # As the Dockerfile copies it, for `run_fn`.
+    module = os.path.join("pipelines", "training", "module.py")
+    application = root / "app"
+    os.makedirs(application / "pipelines" / "training")
+    shutil.copy(os.path.join(REPOSITORY, module), application / module)
+    os.makedirs(home)
+    return CleanEnvironment(
+        python=python,
+        variables={
+            "PATH": f"{environment}/bin:/usr/bin:/bin",
+            "HOME": home,
+            "PYTHONPATH": str(application),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        },
+        wheel=wheel,
+    )
+
+
+@pytest.fixture(scope="session")
+def bucket(tmp_path_factory) -> str:
+    """A directory in place of a bucket, the pipeline root."""
+    return str(tmp_path_factory.mktemp("bucket"))
+
+
+@pytest.fixture(scope="session")
+def options(bucket):
+    """The pipeline of the local run, for the bucket, with the module in the image."""
+    import tfx_resampling as tr
+
+    from pipelines import pipeline
+
+    return pipeline.PipelineOptions(
+        name="tfx-resampling",
+        root=bucket,
+        data="",
+        planner=tr.PlannerConfig("labels"),
+        push_to=os.path.join(bucket, "pushed"),
+        splits={"train": "train/*", "eval": "eval/*"},
+        batch_size=BATCH_SIZE,
+        run_fn=pipeline.TRAINER_RUN_FN,
+    )
+
+
+@pytest.fixture(scope="session")
+def compiled(options):
+    """The pipeline compiled to spec 2.1."""
+    from pipelines import kfp_spec
+
+    values = kfp_spec.defaults(options.root, {})
+    return kfp_spec.compile_pipeline(options, "image:1", values)
+
+
+@pytest.fixture(scope="session")
+def cluster(clean, bucket) -> emulator.Cluster:
+    return emulator.Cluster(clean.variables, bucket)
+
+
+@pytest.fixture(scope="session")
+def first_parameters(demo_data, one_epoch):
+    """What the local run was started with; the others keep their defaults."""
+    return {"data": demo_data, "seed": 3, "train_steps": one_epoch[2]}
+
+
+@pytest.fixture(scope="session")
+def first_run(cluster, compiled, first_parameters) -> emulator.JobRun:
+    return cluster.run(compiled.job, first_parameters)
