@@ -1,6 +1,7 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
 .PHONY: help install run example-table test test-fast test-slow lint format bench docs clean
+.PHONY: help install run compile test test-fast image-test lint format bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -14,6 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  Options of make run: DATA=dir LABEL=feature IMAGE=feature TARGET=sqrt RUNS=dir ARGS="..."'
+	@echo '  Options of make compile: ROOT=gs://... IMAGE_URI=image LABEL= IMAGE= OUT=dir ARGS="..."'
 
 install: $(INSTALLED) ## Make .venv with Python 3.10 and the pinned dependencies
 
@@ -38,12 +40,24 @@ example-table: $(INSTALLED) ## Folders of images to a table, a balanced generato
 
 test: $(INSTALLED) ## The test suite
 	$(PYTHON) -m pytest -m 'not slow'
+ROOT ?= gs://my-bucket/tfx-resampling
+IMAGE_URI ?= tfx-resampling:latest
+OUT ?= runs/compiled
+compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) kubeflow/compile.py --pipeline-root '$(ROOT)' --image '$(IMAGE_URI)' \
+	  --output '$(OUT)/pipeline.yaml' --output '$(OUT)/pipeline.json' \
+	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
+test: $(INSTALLED) ## The whole test suite
+	$(PYTHON) -m pytest
 
 test-fast: $(INSTALLED) ## The tests of under two minutes: no pipeline, no other processes
 	$(PYTHON) -m pytest -m 'not pipeline and not long and not slow'
 
 test-slow: $(INSTALLED) ## The tests that take too long for the suite
 	$(PYTHON) -m pytest -m slow
+
+image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
+	$(PYTHON) -m pytest tests/kubeflow/image.py
 
 lint: $(INSTALLED) ## Check style, format and the types of core
 	$(PYTHON) -m ruff check .

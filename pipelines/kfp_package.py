@@ -41,7 +41,9 @@ class Package:
         try:
             # JSON is YAML, but YAML takes seconds for it.
             is_json = path.endswith(".json")
-            documents = [json.loads(text)] if is_json else list(yaml.safe_load_all(text))
+            documents = (
+                [json.loads(text)] if is_json else list(yaml.safe_load_all(text))
+            )
         except (ValueError, yaml.YAMLError) as error:
             raise ValueError(f"{path!r} is not YAML or JSON: {error}") from None
         first = documents[0] if documents else None
@@ -63,7 +65,9 @@ class Package:
         inputs = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
         unknown = sorted(set(texts) - set(inputs))
         if unknown:
-            raise ValueError(f"unknown parameters {unknown}; there are {sorted(inputs)}.")
+            raise ValueError(
+                f"unknown parameters {unknown}; there are {sorted(inputs)}."
+            )
         values: Dict[str, Any] = {}
         for name, text in texts.items():
             definition = inputs[name]
@@ -76,9 +80,14 @@ class Package:
                 ) from None
         # A wrong target would else be found after the statistics, minutes later.
         known = {field.name for field in dataclasses.fields(PlannerConfig)}
-        defaults = {k: v["defaultValue"] for k, v in inputs.items() if "defaultValue" in v}
+        defaults = {
+            k: v["defaultValue"] for k, v in inputs.items() if "defaultValue" in v
+        }
         planned = {**defaults, **values}
         PlannerConfig(
-            **{"label_key": "labels", **{k: v for k, v in planned.items() if k in known}}
+            **{
+                "label_key": "labels",
+                **{k: v for k, v in planned.items() if k in known},
+            }
         )
         return values

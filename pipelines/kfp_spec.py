@@ -21,7 +21,11 @@ VERSIONS = ("2.1", "2.0")
 PARAMETERS = {
     "data": (str, None, "Directory of TFRecords of tf.train.Example."),
     "target": (str, "sqrt", "Target distribution: sqrt, uniform, power:0.3, a JSON..."),
-    "size": (str, "auto", "Records per epoch: auto, preserve, undersample, ratio:0.5..."),
+    "size": (
+        str,
+        "auto",
+        "Records per epoch: auto, preserve, undersample, ratio:0.5...",
+    ),
     "max_factor": (float, 100.0, "Most copies of a record in an epoch."),
     "train_steps": (int, 1500, "Batches to train."),
     "seed": (int, 0, "Seed of the plan, of shuffling and of the model's weights."),
@@ -247,7 +251,10 @@ def _set_constant(parameter: Dict[str, Any], text: str) -> None:
 
 
 def _comment(spec: Mapping[str, Any]) -> str:
-    lines: List[str] = ["# PIPELINE DEFINITION", f"# Name: {spec['pipelineInfo']['name']}"]
+    lines: List[str] = [
+        "# PIPELINE DEFINITION",
+        f"# Name: {spec['pipelineInfo']['name']}",
+    ]
     lines.append("# Inputs:")
     inputs = spec["root"]["inputDefinitions"]["parameters"]
     for name, definition in sorted(inputs.items()):

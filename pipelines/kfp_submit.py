@@ -54,7 +54,9 @@ class Kubeflow:
         """Returns what would be sent: the real client's requests to this machine."""
         with RequestRecorder(_answer_nothing_known) as recorder:
             dataclasses.replace(self, host=recorder.url).submit(submission)
-            sent = [request for request in recorder.requests if request.method == "POST"]
+            sent = [
+                request for request in recorder.requests if request.method == "POST"
+            ]
         return {
             "host": self.host,
             "requests": [
@@ -158,5 +160,8 @@ def _answer_nothing_known(request: Request) -> Answer:
             return 200, {**request.body, "experiment_id": "NEW-EXPERIMENT"}
         if path.endswith("/runs"):
             return 200, {"run_id": "NEW-RUN"}
-        return 200, {"pipeline_id": "NEW-PIPELINE", "pipeline_version_id": "NEW-VERSION"}
+        return 200, {
+            "pipeline_id": "NEW-PIPELINE",
+            "pipeline_version_id": "NEW-VERSION",
+        }
     return 200, {}

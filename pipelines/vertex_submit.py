@@ -145,5 +145,8 @@ def _answer_created(request: Request) -> Answer:
     """Answers as Vertex AI where all is in order."""
     if request.method == "POST" and request.path.partition("?")[0].endswith("Jobs"):
         parent = request.path.partition("?")[0].partition("projects/")[2]
-        return 200, {"name": f"projects/{parent}/new", "state": "PIPELINE_STATE_PENDING"}
+        return 200, {
+            "name": f"projects/{parent}/new",
+            "state": "PIPELINE_STATE_PENDING",
+        }
     return 200, {"name": "bucket", "kind": "storage#bucket"}

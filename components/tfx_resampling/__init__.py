@@ -11,6 +11,7 @@ from tfx_resampling.version import __version__
 # Public name -> module that defines it.
 _PUBLIC = {
     "Augmentation": "tfx_resampling.data.augmentation",
+    "BackupAndRestore": "tfx_resampling.data.backup_and_restore",
     "Bucket": "tfx_resampling.core.strata",
     "DataGenerator": "tfx_resampling.data.generator.generator",
     "DataGeneratorMap": "tfx_resampling.data.generator.maps",

@@ -10,6 +10,7 @@ materialized). `train_args.num_steps` is the number of batches to train;
 
 import json
 import os
+import tempfile
 
 import keras
 import numpy as np
@@ -89,13 +90,10 @@ def run_fn(fn_args: FnArgs) -> None:
         callbacks=[
             StopAfter(fn_args.train_steps),
             LogEpochs(),
-            keras.callbacks.BackupAndRestore(backup_dir),
+            tr.BackupAndRestore(backup_dir),
             monitor,
             keras.callbacks.TensorBoard(run_dir, write_graph=False),
-            keras.callbacks.ModelCheckpoint(
-                os.path.join(run_dir, "checkpoints", "epoch-{epoch:03d}.weights.h5"),
-                save_weights_only=True,
-            ),
+            SaveWeights(os.path.join(run_dir, "checkpoints")),
         ],
     )
     realised = monitor.label_counts
@@ -124,6 +122,25 @@ class LogEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         values = ", ".join(f"{k} {v:.4f}" for k, v in (logs or {}).items())
         logging.info("Epoch %d/%d: %s", epoch + 1, self.params["epochs"], values)
+
+
+class SaveWeights(keras.callbacks.Callback):
+    """Saves the weights after each epoch; Keras' own callback cannot write to gs://."""
+
+    def __init__(self, directory: str):
+        super().__init__()
+        self._directory = directory
+
+    def on_epoch_end(self, epoch, logs=None):
+        name = f"epoch-{epoch + 1:03d}.weights.h5"
+        tf.io.gfile.makedirs(self._directory)
+        with tempfile.TemporaryDirectory() as scratch:
+            self.model.save_weights(os.path.join(scratch, name))
+            tf.io.gfile.copy(
+                os.path.join(scratch, name),
+                os.path.join(self._directory, name),
+                overwrite=True,
+            )
 
 
 def build_model(num_labels: int, input_shape) -> keras.Model:

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import subprocess
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -59,7 +59,7 @@ class JobRun:
 
     Attributes:
       outputs: task -> output -> artifact.
-      executed: tasks that ran; those of `outputs` that are not here came from the cache.
+      executed: tasks that ran; the others of `outputs` came from the cache.
       tasks: task -> as it was executed.
     """
 
@@ -77,7 +77,13 @@ class Cluster:
     Guarantee: a task sees its ExecutorInput, the environment given and nothing else.
     """
 
-    def __init__(self, environment: Mapping[str, str], root: str, drivers: bool = True):
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        root: str,
+        drivers: bool = True,
+        prefix: Sequence[str] = (),
+    ):
         """Makes a cluster.
 
         Args:
@@ -85,10 +91,13 @@ class Cluster:
           root: directory that stands for the bucket.
           drivers: whether `lifecycle.preCacheCheck` runs, as Vertex AI does it;
             Kubeflow's own backend does not.
+          prefix: command that runs a command in a container; empty: none, the
+            environment alone stands for the image.
         """
         self._environment = dict(environment)
         self._root = root
         self._drivers = drivers
+        self._prefix = list(prefix)
         self._cache: Dict[str, Dict[str, Artifact]] = {}
         self._runs = 0
 
@@ -150,6 +159,11 @@ class Cluster:
         if hook and self._drivers:
             self.execute(task, hook)
             changed = _read(task.executor_input["outputs"]["outputFile"])
+            for key, made in changed.get("artifacts", {}).items():
+                (artifact,) = task.executor_input["outputs"]["artifacts"][key][
+                    "artifacts"
+                ]
+                artifact["metadata"] = made["artifacts"][0].get("metadata", {})
         # What a backend goes by: the container and all inputs, and what the driver
         # made of them (the fingerprint of the files); no names, no output paths.
         inputs = json.loads(json.dumps(task.executor_input["inputs"]))
@@ -184,7 +198,7 @@ class Cluster:
         """Starts a command of a task, as a container of its own is started."""
         with open(os.path.join(task.directory, "log.txt"), "ab") as log:
             return subprocess.Popen(
-                task.command(part),
+                [*self._prefix, *task.command(part)],
                 env=self._environment,
                 cwd=task.directory,
                 stdout=log,

@@ -207,7 +207,10 @@ def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
     ("arguments", "message"),
     [
         (["--param", "target=unform"], "target must be .* got 'unform'"),
-        (["--param", "max_factor=much"], "max_factor must be of type float, got 'much'"),
+        (
+            ["--param", "max_factor=much"],
+            "max_factor must be of type float, got 'much'",
+        ),
         (["--param", "train_steps=0"], "train_steps must be an integer from 1, got 0"),
         (["--param", "tragets=a"], r"unknown runtime parameters \['tragets'\]; there"),
         (["--param", "target"], "--param must be of the form NAME=VALUE"),

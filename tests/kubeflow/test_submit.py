@@ -363,7 +363,10 @@ def test_dry_run_of_vertex_prints_what_would_be_sent(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--param", "tragets=x"], r"unknown parameters \['tragets'\]; there are \['da"),
+        (
+            ["--param", "tragets=x"],
+            r"unknown parameters \['tragets'\]; there are \['da",
+        ),
         (["--param", "seed=x"], "seed must be of type int, got 'x'"),
         (["--param", "target=unform"], "target must be .* got 'unform'"),
         (["--param", "size=huge"], "size must be .* got 'huge'"),
@@ -374,9 +377,7 @@ def test_wrong_parameters_are_refused_before_anything_is_sent(
     package, capsys, arguments, message
 ):
     with RequestRecorder(KubeflowServer()) as server:
-        code, _, err = submit(
-            capsys, "kfp", package, "--host", server.url, *arguments
-        )
+        code, _, err = submit(capsys, "kfp", package, "--host", server.url, *arguments)
     assert code == 2
     assert re.match(f"error: .*{message}", err), err
     assert server.requests == []

@@ -8,6 +8,7 @@ from absl import logging
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
@@ -46,7 +47,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             schema = io_utils.parse_pbtxt_file(
                 io_utils.get_only_uri_in_dir(uri), schema_pb2.Schema()
             )
-        counts = self._counts(input_dict, config, schema)
+        uri = artifact_utils.get_single_uri(output_dict[spec.RESAMPLE_PLAN_KEY])
+        # Not TFX's temporary directory: on Kubeflow that is in the pod, where workers
+        # of Dataflow cannot write.
+        scratch = os.path.join(uri, ".temp")
+        counts = self._counts(input_dict, config, schema, scratch)
         plan = make_plan(counts, config)
         logging.info("Plan for split %r:\n%s", config.split, report.as_text(plan))
         for warning in plan.warnings:
@@ -58,6 +63,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         input_dict: Dict[str, List[types.Artifact]],
         config: PlannerConfig,
         schema: Optional[schema_pb2.Schema],
+        scratch: str,
     ) -> LabelCounts:
         given = input_dict.get(spec.STATISTICS_KEY)
         artifact = artifact_utils.get_single_instance(given) if given else None
@@ -66,14 +72,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if config.strata:
                 return strata.stratum_counts(*arguments, config.strata, schema)
             return statistics.label_counts(*arguments, schema)
-        counts = examples.label_counts(
-            input_dict[spec.EXAMPLES_KEY],
-            config.split,
-            config.label_key,
-            strata.with_boundaries(config.strata, artifact, config.split),
-            self._make_beam_pipeline,
-            self._get_tmp_dir(),
-        )
+        fileio.makedirs(scratch)
+        try:
+            counts = examples.label_counts(
+                input_dict[spec.EXAMPLES_KEY],
+                config.split,
+                config.label_key,
+                strata.with_boundaries(config.strata, artifact, config.split),
+                self._make_beam_pipeline,
+                scratch,
+            )
+        finally:
+            if fileio.exists(scratch):  # Empty directories may vanish in a bucket.
+                fileio.rmtree(scratch)
         return counts.with_labels(statistics.domain(schema, config.label_key))
 
 
