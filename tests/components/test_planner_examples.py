@@ -60,7 +60,10 @@ def run_planner(directory, inputs, **options) -> tr.Plan:
 
 def test_label_sets_are_counted_and_the_target_reached(tmp_path, examples):
     target = {"person": 0.7, "train": 0.3}
-    plan = run_planner(str(tmp_path), {"examples": examples}, target=target)
+    artifact, _ = planner_run.execute(
+        str(tmp_path), {"examples": examples}, target=target
+    )
+    plan = read_plan(artifact.uri)
     assert plan.labels == ("person", "train")
     assert plan.counts == (400, 40)
     assert (plan.num_records, plan.num_unlabeled) == (405, 5)
@@ -68,7 +71,9 @@ def test_label_sets_are_counted_and_the_target_reached(tmp_path, examples):
     assert plan.predicted_shares == pytest.approx([0.7, 0.3], abs=1e-6)
     assert plan.predicted_records == pytest.approx(405, rel=1e-5)
     assert plan.provenance["source"]["examples"]
-    assert os.listdir(tmp_path / "tmp" / "1") == []  # No counts are left behind.
+    # No counts are left behind, and none were where workers cannot write.
+    assert sorted(os.listdir(artifact.uri)) == ["plan.json", "report.html"]
+    assert not (tmp_path / "tmp" / "1").exists()
 
 
 def test_statistics_alone_miss_what_examples_reach(tmp_path, examples, statistics):

@@ -6,6 +6,7 @@ import os
 import pytest
 import tfx_resampling as tr
 from tfx.components.trainer import executor as stock_executor
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto import trainer_pb2
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
@@ -99,7 +100,7 @@ def run_fn(fn_args) -> None:
         json.dump(seen, file)
 
 
-def execute(directory, do, inputs, custom_config=None) -> dict:
+def execute(directory, do, inputs, custom_config=None, **properties) -> dict:
     """Runs a Trainer executor with `run_fn` above and returns what that saw."""
     examples = standard_artifacts.Examples()
     examples.uri = os.path.join(directory, "examples")
@@ -115,6 +116,7 @@ def execute(directory, do, inputs, custom_config=None) -> dict:
             "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(num_steps=1)),
             "run_fn": f"{__name__}.run_fn",
             "custom_config": json.dumps(custom_config),
+            **properties,
         },
     )
     with open(os.path.join(model.uri, "Format-Serving", "seen.json")) as file:
@@ -131,6 +133,22 @@ def test_run_fn_finds_the_plan(tmp_path):
     assert seen["custom_config"] == {"x": 1, "resample_plan_uri": artifact.uri}
     assert seen["train_steps"] == 9
     assert seen["train_files"] == [str(tmp_path / "examples/Split-train/*")]
+
+
+def test_train_steps_may_be_set_when_a_run_starts(examples, tmp_path):
+    parameter = RuntimeParameter("train_steps", int, 10)
+    trainer = tr.Trainer(examples=examples, run_fn="a.b", train_steps=parameter)
+    assert trainer.exec_properties["train_steps"] is parameter
+    trainer = tr.Trainer(examples=examples, run_fn="a.b", train_steps=20)
+    assert trainer.exec_properties["train_steps"] == 20
+    # Over the 9 of train_args; a number may arrive as a float.
+    do = executor.Executor().Do
+    for directory, steps in (("a", 20), ("b", 20.0)):
+        seen = execute(str(tmp_path / directory), do, {}, train_steps=steps)
+        assert seen["train_steps"] == 20
+    for wrong in (0, -1, 2.5, True, "many"):
+        with pytest.raises(ValueError, match="train_steps must be an integer from 1"):
+            tr.Trainer(examples=examples, run_fn="a.b", train_steps=wrong)
 
 
 def test_without_a_plan_run_fn_finds_none(tmp_path):

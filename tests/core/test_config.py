@@ -13,6 +13,7 @@ from tfx_resampling.core.config import PlannerConfig
     "name, value, parsed",
     [
         ("size", None, None),
+        ("size", "auto", None),  # Of runtime parameters, which cannot be None.
         ("size", "preserve", "preserve"),
         ("size", "undersample", "undersample"),
         ("size", "oversample", "oversample"),

@@ -1,9 +1,9 @@
 """Builds the image without a registry, and executes tasks in it: `make image-test`.
 
-buildah runs every step of the Dockerfile in a chroot. A Debian root made by debootstrap,
-with this machine's Python 3.10 in /usr/local, stands for python:3.10-slim, which comes
-from a registry; a file at /opt/apache/beam/boot stands for Beam's image. Needs root,
-`debootstrap` and `buildah`; not collected by `make test`.
+buildah runs every step of the Dockerfile in a chroot. Debian by debootstrap, with
+this machine's Python 3.10 in /usr/local, stands for python:3.10-slim, which is in a
+registry; a file at /opt/apache/beam/boot stands for Beam's image. Needs root, buildah
+and debootstrap; not collected by `make test`.
 """
 
 import dataclasses
@@ -65,6 +65,7 @@ def base(buildah, tmp_path_factory) -> None:
     shutil.copytree(
         sys.base_prefix, f"{root}/usr/local", True, ignored, dirs_exist_ok=True
     )
+    run("chroot", root, "ldconfig")  # For libpython, which is shared.
     # Its scripts name the interpreter by its path on this machine; pip and setuptools
     # come with Python itself.
     run("chroot", root, "/usr/local/bin/python3.10", "-m", "ensurepip")
@@ -80,7 +81,7 @@ def base(buildah, tmp_path_factory) -> None:
     settings = ["PATH=/usr/local/bin:/usr/bin:/bin", f"SSL_CERT_FILE={CERTIFICATES}"]
     buildah("config", *(f"--env={setting}" for setting in settings), container)
     buildah("commit", "--quiet", container, BASE)
-    boot = os.path.join(root, "boot")
+    boot = os.path.join(root, "boot.sh")
     with open(boot, "w") as file:
         file.write("#!/bin/sh\n")
     buildah("add", "--quiet", container, boot, "/opt/apache/beam/boot")

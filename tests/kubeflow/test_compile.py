@@ -192,6 +192,24 @@ def test_module_file_is_packed_here_and_named_by_its_uri(tmp_path, capsys):
     assert command in capsys.readouterr().out
 
 
+def test_the_trainer_may_be_a_custom_job_on_vertex(tmp_path):
+    training = '{"project": "p", "region": "r", "spot": true}'
+    spec = compiled(tmp_path, "--vertex-training", training)
+    executors = spec.deployment_spec["executors"]
+    arguments = list(executors["Trainer_executor"]["container"]["args"])
+    path = "tfx_resampling.trainer.vertex_executor.Executor"
+    assert arguments[arguments.index("--executor_class_path") + 1] == path
+    task = spec.root.dag.tasks["Trainer"]
+    assert "resample_plan" in task.inputs.artifacts
+    assert task.inputs.parameters["train_steps"].component_input_parameter
+    config = task.inputs.parameters["custom_config"].runtime_value.constant.string_value
+    job = json.loads(config)["ai_platform_training_args"]
+    assert job["project"] == "p"
+    (pool,) = job["job_spec"]["worker_pool_specs"]
+    # The pipeline's image, where the job has none of its own.
+    assert pool["container_spec"]["image_uri"] == "registry/image:1"
+
+
 def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
     spec = compiled(tmp_path, "--beam-arg=--runner=DataflowRunner")
     executors = spec.deployment_spec["executors"]
