@@ -5,6 +5,9 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+# Of Kubernetes.
+_TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
+
 _Container = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec
 
 
@@ -47,6 +50,13 @@ class NodeOptions:
             if not isinstance(value, int) or value < least:
                 raise ValueError(
                     f"{name} must be an integer from {least}, got {value!r}."
+                )
+        for toleration in self.tolerations:
+            unknown = sorted(set(toleration) - set(_TOLERATION))
+            if unknown:
+                raise ValueError(
+                    f"tolerations must have fields of {list(_TOLERATION)}, got "
+                    f"{unknown}."
                 )
 
     @classmethod

@@ -78,7 +78,9 @@ def base(buildah, tmp_path_factory) -> None:
     shutil.copy(CERTIFICATES, root + CERTIFICATES)
     container = buildah("from", "scratch")
     buildah("add", "--quiet", container, root, "/")
-    settings = ["PATH=/usr/local/bin:/usr/bin:/bin", f"SSL_CERT_FILE={CERTIFICATES}"]
+    names = ("SSL_CERT_FILE", "PIP_CERT")  # Of uv, and of pip.
+    settings = ["PATH=/usr/local/bin:/usr/bin:/bin"]
+    settings += [f"{name}={CERTIFICATES}" for name in names]
     buildah("config", *(f"--env={setting}" for setting in settings), container)
     buildah("commit", "--quiet", container, BASE)
     boot = os.path.join(root, "boot.sh")

@@ -236,6 +236,10 @@ def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
         (["--nodes", '{"Trianer": {}}'], r"unknown nodes \['Trianer'\]; the pipeline"),
         (["--nodes", '{"Trainer": {"gpu": 1}}'], r"unknown options \['gpu'\] of Tra"),
         (["--nodes", '{"Trainer": {"cpu": 0}}'], "Trainer: cpu must be .* got 0"),
+        (
+            ["--nodes", '{"Trainer": {"tolerations": [{"keys": "a"}]}}'],
+            r"Trainer: tolerations must have fields of .*, got \['keys'\]",
+        ),
         (["--nodes", "nowhere.yaml"], "No such file .*nowhere.yaml"),
         (["--planner", '{"bounds": 1}'], r"--planner has unknown fields \['bounds'\]"),
         (["--vertex-training", '{"project": "p"}'], "missing .* 'region'"),

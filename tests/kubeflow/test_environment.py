@@ -1,10 +1,14 @@
 """The image's environment: only the wheel and the pinned dependencies, no checkout."""
 
 import json
+import re
 import subprocess
 
 import pytest
+import tfx_resampling
 import yaml
+
+from tests.kubeflow.conftest import REPOSITORY
 
 pytestmark = pytest.mark.pipeline
 
@@ -86,17 +90,19 @@ def test_all_that_the_spec_names_imports(clean, compiled, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads(done.stdout.splitlines()[-1])
-    from tests.kubeflow.conftest import REPOSITORY
-
     assert not any(path.startswith(REPOSITORY) for path in seen["path"])
     assert "site-packages" in seen["package"]
 
 
-def test_the_environment_has_the_pinned_versions_and_no_others(clean):
-    from tests.kubeflow.conftest import REPOSITORY
+def versions(lines):
+    """Returns normalized name -> version of lines such as "absl_py==1.4.0"."""
+    pairs = [line.strip().split("==") for line in lines if "==" in line]
+    return {re.sub("[-_.]+", "-", name).lower(): version for name, version in pairs}
 
+
+def test_the_environment_has_the_pinned_versions_and_no_others(clean):
     with open(f"{REPOSITORY}/constraints.txt") as file:
-        pinned = {line.strip() for line in file}
+        pinned = versions(file)
     listing = subprocess.run(
         [clean.python, "-m", "pip", "list", "--format=freeze"],
         env=clean.variables,
@@ -104,15 +110,7 @@ def test_the_environment_has_the_pinned_versions_and_no_others(clean):
         text=True,
         check=True,
     )
-    installed = listing.stdout.split()
+    installed = versions(listing.stdout.splitlines())
     assert len(installed) > 100
-    others = {
-        line
-        for line in installed
-        if line.lower().replace("_", "-").replace(".", "-").split("==")[0]
-        not in {p.replace(".", "-").split("==")[0] for p in pinned}
-    }
-    assert {line.split("==")[0] for line in others} == {"tfx-resampling"}
-    assert {line.split("==")[1] for line in installed} - {
-        p.split("==")[1] for p in pinned
-    } <= {o.split("==")[1] for o in others}
+    assert installed.pop("tfx-resampling") == tfx_resampling.__version__
+    assert installed == {name: pinned.get(name) for name in installed}

@@ -390,3 +390,41 @@ def test_what_is_no_package_is_refused(tmp_path, capsys):
         code, _, err = submit(capsys, *arguments)
         assert code == 2 and len(err.splitlines()) == 1, err
         assert os.path.basename(path) in err
+
+
+def test_vertex_experiment_is_made_and_the_run_put_into_it(
+    package, capsys, monkeypatch, anonymous
+):
+    store = "projects/1/locations/europe-west4/metadataStores/default"
+    there = {}
+
+    def answer(request):
+        path = request.path.partition("?")[0].removeprefix("/v1/")
+        if path.endswith("/pipelineJobs/job-1"):
+            context = {"name": f"{store}/contexts/job-1"}
+            return 200, {
+                **{"name": path, "state": "PIPELINE_STATE_RUNNING"},
+                "jobDetail": {"pipelineRunContext": context},
+            }
+        if path.endswith("/contexts"):
+            name = f"{store}/contexts/long-tail"
+            there["long-tail"] = {**request.body, "name": name}
+            return 200, there["long-tail"]
+        if "/contexts/" in path and request.method == "GET":
+            error = {"code": 404, "message": "not found", "status": "NOT_FOUND"}
+            found = there.get(os.path.basename(path))
+            return (200, found) if found else (404, {"error": error})
+        if "metadataStores" in path:
+            return 200, {"name": store}
+        return vertex_answer(request)
+
+    with RequestRecorder(answer) as server:
+        code, _, err = submit_vertex(
+            capsys, monkeypatch, server, package, "--experiment", "long-tail"
+        )
+    assert (code, err) == (0, "")
+    (made,) = server.sent("POST", "/contexts")
+    assert made.body["schemaTitle"] == "system.Experiment"
+    assert "contextId=long-tail" in made.path
+    (child,) = server.sent("POST", ":addContextChildren")
+    assert child.body["childContexts"] == [f"{store}/contexts/job-1"]
