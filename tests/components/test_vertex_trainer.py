@@ -91,6 +91,7 @@ def start(tmp_path, monkeypatch, recorder):
     return request
 
 
+@pytest.mark.long
 def test_asks_for_the_job_and_the_plan_reaches_run_fn_there(tmp_path, monkeypatch):
     with server("JOB_STATE_SUCCEEDED") as recorder:
         request = start(tmp_path, monkeypatch, recorder)

@@ -7,6 +7,7 @@ subprocesses in an environment that stands for the image.
 
 import concurrent.futures
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -99,7 +100,7 @@ class Cluster:
         self._drivers = drivers
         self._prefix = list(prefix)
         self._cache: Dict[str, Dict[str, Artifact]] = {}
-        self._runs = 0
+        self._numbers = itertools.count(1)  # Runs may start in several threads.
 
     def run(
         self,
@@ -119,8 +120,7 @@ class Cluster:
         Raises:
           RuntimeError: a task failed; with the end of its log.
         """
-        self._runs += 1
-        directory = os.path.join(self._root, f"run-{self._runs}")
+        directory = os.path.join(self._root, f"run-{next(self._numbers)}")
         spec = job["pipelineSpec"]
         values = parameter_values(job, parameters or {})
         result = JobRun(dict(given or {}), [], {})

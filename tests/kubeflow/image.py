@@ -79,7 +79,7 @@ def base(buildah, tmp_path_factory) -> None:
     container = buildah("from", "scratch")
     buildah("add", "--quiet", container, root, "/")
     names = ("SSL_CERT_FILE", "PIP_CERT")  # Of uv, and of pip.
-    settings = ["PATH=/usr/local/bin:/usr/bin:/bin"]
+    settings = ["PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"]
     settings += [f"{name}={CERTIFICATES}" for name in names]
     buildah("config", *(f"--env={setting}" for setting in settings), container)
     buildah("commit", "--quiet", container, BASE)
@@ -94,7 +94,8 @@ def base(buildah, tmp_path_factory) -> None:
 def build(buildah, *arguments) -> str:
     """Builds the Dockerfile and returns a container of it."""
     buildah(
-        *("build", "--isolation", "chroot", "--file", "kubeflow/Dockerfile"),
+        *("build", "--layers", "--isolation", "chroot"),
+        *("--file", os.path.join(REPOSITORY, "kubeflow", "Dockerfile")),
         *("--build-arg", f"BASE={BASE}", "--build-arg", f"BEAM={BEAM}"),
         *("--tag", IMAGE, *arguments, REPOSITORY),
     )

@@ -277,6 +277,7 @@ def offline():
     return pytest.skip("no right to make a network namespace here")
 
 
+@pytest.mark.long
 def test_compiling_needs_no_network_and_no_credentials(tmp_path):
     command = [
         *(*offline(), sys.executable, os.path.join(REPOSITORY, "kubeflow/compile.py")),

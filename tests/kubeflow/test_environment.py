@@ -90,7 +90,7 @@ def test_all_that_the_spec_names_imports(clean, compiled, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads(done.stdout.splitlines()[-1])
-    assert not any(path.startswith(REPOSITORY) for path in seen["path"])
+    assert not any(f"{path}/".startswith(f"{REPOSITORY}/") for path in seen["path"])
     assert "site-packages" in seen["package"]
 
 

@@ -122,6 +122,38 @@ OTHERS = {
 }
 
 
+def kill_and_restart(clean, options, bucket, first_run, first_parameters):
+    """Trains on a machine that goes away, with a module file in place of `run_fn`.
+
+    The second time with the same ExecutorInput, as a backend retries a task. Returns
+    the task, and the log of the first and of the second time.
+    """
+    packed = dataclasses.replace(options, run_fn=None)
+    values = kfp_spec.defaults(options.root, {})
+    spec = kfp_spec.compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
+    variables = {k: v for k, v in clean.variables.items() if k != "PYTHONPATH"}
+    machine = emulator.Cluster(variables, bucket)
+    steps = 3 * first_parameters["train_steps"]
+    task = emulator.make_task(
+        spec,
+        "Trainer",
+        spec["root"]["dag"]["tasks"]["Trainer"],
+        {**values, **first_parameters, "train_steps": steps},
+        first_run.outputs,
+        os.path.join(bucket, "killed"),
+    )
+    process = machine.start(task, task.container)
+    backup = os.path.join(task.directory, "model_run", "backup")
+    while not os.path.exists(os.path.join(backup, "training_metadata.json")):
+        assert process.poll() is None, task.log[-3000:]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    first = task.log
+    machine.execute(task, task.container)
+    return task, first, task.log[len(first) :]
+
+
 @pytest.fixture(scope="module")
 def later(clean, cluster, bucket, options, compiled, first_run, first_parameters):
     """All other runs, two at a time: name -> future."""
@@ -138,6 +170,9 @@ def later(clean, cluster, bucket, options, compiled, first_run, first_parameters
         yield {
             "target": pool.submit(
                 cluster.run, compiled.job, {**first_parameters, "target": "uniform"}
+            ),
+            "killed": pool.submit(
+                kill_and_restart, clean, options, bucket, first_run, first_parameters
             ),
             "2.1": pool.submit(cluster.run, compiled.job, other, planned, upstream),
             "2.0": pool.submit(cluster.run, old.job, other, planned, upstream),
@@ -197,43 +232,21 @@ def _records(uri, split):
     return sorted(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
 
 
-def test_a_module_file_reaches_the_container_by_uri_and_a_killed_task_goes_on(
-    clean, options, bucket, cluster, first_run, first_parameters
-):
-    """The Trainer alone, without the module in the image, on a machine that goes away.
+def test_a_module_file_reaches_the_container_by_uri(later, options):
+    """The Trainer's environment has no module for `run_fn`."""
+    task, _, _ = later["killed"].result()
+    path = task.executor_input["inputs"]["parameterValues"]["module_path"]
+    assert path.startswith(f"module@{options.root}/_wheels/")
+    assert f"Successfully installed '{path.partition('@')[2]}'" in task.log
 
-    Started again with the same ExecutorInput, as a backend retries a task.
-    """
-    packed = dataclasses.replace(options, run_fn=None)
-    values = kfp_spec.defaults(options.root, {})
-    compiled = kfp_spec.compile_pipeline(packed, "image:1", values)
-    assert compiled.wheel_uri.startswith(bucket)
-    spec = compiled.job["pipelineSpec"]
-    steps = first_parameters["train_steps"]
-    bare = {k: v for k, v in clean.variables.items() if k != "PYTHONPATH"}
-    machine = emulator.Cluster(bare, bucket)
-    task = emulator.make_task(
-        spec,
-        "Trainer",
-        spec["root"]["dag"]["tasks"]["Trainer"],
-        {**values, **first_parameters, "train_steps": 3 * steps},
-        first_run.outputs,
-        os.path.join(bucket, "killed"),
-    )
-    process = machine.start(task, task.container)
-    backup = os.path.join(task.directory, "model_run", "backup")
-    while not os.path.exists(os.path.join(backup, "training_metadata.json")):
-        assert process.poll() is None, task.log[-3000:]
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    before = len(task.log)
-    assert "Epoch 1/3" in task.log and "Epoch 3/3" not in task.log
-    machine.execute(task, task.container)
-    # Not from the start: the first epoch was trained by the process that was killed.
-    resumed = task.log[before:]
-    assert "Epoch 1/3" not in resumed and "Epoch 3/3" in resumed
+
+def test_a_killed_trainer_goes_on_where_it_was(later, first_run, first_parameters):
+    task, first, second = later["killed"].result()
+    assert "Epoch 1/" in first and "Training complete." not in first
+    assert "Epoch 1/" not in second and "Training complete." in second
+    assert "Input goes on where epoch" in second
     # Each batch was trained on once.
     run = emulator.JobRun({"Trainer": emulator.outputs_of(task)}, [], {})
-    expected = first_batches(first_run, plan_of(first_run), 3 * steps)
+    steps = 3 * first_parameters["train_steps"]
+    expected = first_batches(first_run, plan_of(first_run), steps)
     assert realised_of(run) == expected
