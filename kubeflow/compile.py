@@ -128,7 +128,7 @@ def _compile(args: argparse.Namespace) -> None:
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
     from tfx_resampling import PlannerConfig, VertexTraining
 
-    from pipelines import kfp_spec, pipeline
+    from pipelines import kfp_parameters, kfp_spec, pipeline
     from pipelines.kfp_nodes import NodeOptions
 
     root = args.pipeline_root.rstrip("/")
@@ -169,7 +169,7 @@ def _compile(args: argparse.Namespace) -> None:
     compiled = kfp_spec.compile_pipeline(
         options,
         args.image,
-        kfp_spec.defaults(root, _pairs("--param", args.param)),
+        kfp_parameters.defaults(root, _pairs("--param", args.param)),
         nodes,
         args.spec,
         staging=os.path.dirname(os.path.abspath(outputs[0])),

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Dict, List, Mapping, Optional
 
+from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 # Of Kubernetes.
@@ -75,8 +76,8 @@ class NodeOptions:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{node}: {error}") from None
 
-    def resources(self) -> Optional[Any]:
-        """Returns the ResourceSpec of the node's container, None without limits."""
+    def resources(self) -> Dict[str, Any]:
+        """Returns the container's ResourceSpec as JSON, {} without limits."""
         spec = _Container.ResourceSpec()
         if self.cpu is not None:
             spec.cpu_limit = self.cpu
@@ -85,7 +86,7 @@ class NodeOptions:
         if self.accelerator is not None:
             spec.accelerator.type = self.accelerator
             spec.accelerator.count = self.accelerator_count
-        return spec if spec.ByteSize() else None
+        return json_format.MessageToDict(spec)
 
     def kubernetes(self) -> Dict[str, Any]:
         """Returns the node's KubernetesExecutorConfig, as JSON."""

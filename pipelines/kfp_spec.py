@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import tempfile
 from typing import Any, Dict, List, Mapping, Optional
 
 import yaml
@@ -12,86 +11,10 @@ from tfx_resampling.trainer.executor import check_train_steps
 
 from pipelines import pipeline
 from pipelines.kfp_nodes import NodeOptions, check_names
+from pipelines.kfp_parameters import PARAMETERS, PLANNER, with_parameters
 
-# Spec versions, as TFX writes them.
+# Of the pipeline spec, as TFX writes them.
 VERSIONS = ("2.1", "2.0")
-
-# What people change between runs: name -> (type, default, description). The default of
-# `data` is a folder of the pipeline root.
-PARAMETERS = {
-    "data": (str, None, "Directory of TFRecords of tf.train.Example."),
-    "target": (str, "sqrt", "Target distribution: sqrt, uniform, power:0.3, a JSON..."),
-    "size": (
-        str,
-        "auto",
-        "Records per epoch: auto, preserve, undersample, ratio:0.5...",
-    ),
-    "max_factor": (float, 100.0, "Most copies of a record in an epoch."),
-    "train_steps": (int, 1500, "Batches to train."),
-    "seed": (int, 0, "Seed of the plan, of shuffling and of the model's weights."),
-}
-_PLANNER = ("target", "size", "max_factor", "seed")
-_COMMENT_TYPES = {str: "str", float: "float", int: "int"}
-
-
-def defaults(root: str, values: Mapping[str, Any]) -> Dict[str, Any]:
-    """Returns the default of every runtime parameter.
-
-    Args:
-      root: the pipeline root.
-      values: defaults that replace those of `PARAMETERS`, of any of its names.
-
-    Raises:
-      ValueError: a name that is not a runtime parameter, or a value of another type.
-    """
-    result = {name: default for name, (_, default, _) in PARAMETERS.items()}
-    result["data"] = f"{root.rstrip('/')}/data"
-    result.update(check_values(values))
-    return result
-
-
-def check_values(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """Returns values of runtime parameters in their types, from text or numbers.
-
-    Raises:
-      ValueError: a name that is not a runtime parameter, or a value of another type.
-    """
-    unknown = sorted(set(values) - set(PARAMETERS))
-    if unknown:
-        raise ValueError(
-            f"unknown runtime parameters {unknown}; there are {list(PARAMETERS)}."
-        )
-    result = {}
-    for name, value in values.items():
-        kind = PARAMETERS[name][0]
-        try:
-            result[name] = kind(value)
-        except ValueError:
-            raise ValueError(
-                f"{name} must be of type {kind.__name__}, got {value!r}."
-            ) from None
-    return result
-
-
-def with_parameters(
-    options: pipeline.PipelineOptions, values: Mapping[str, Any]
-) -> pipeline.PipelineOptions:
-    """Returns options of a pipeline whose `PARAMETERS` are set when a run starts.
-
-    Args:
-      options: the other options.
-      values: default of each parameter, see `defaults`.
-    """
-    runtime = {
-        name: pipeline.RuntimeParameter(name, kind, values[name], description)
-        for name, (kind, _, description) in PARAMETERS.items()
-    }
-    return dataclasses.replace(
-        options,
-        data=runtime["data"],
-        train_steps=runtime["train_steps"],
-        runtime_planner={name: runtime[name] for name in _PLANNER},
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +73,7 @@ def compile_pipeline(
     Args:
       options: the pipeline; `options.root` may be remote, nothing is written there.
       image: container image of the nodes.
-      values: default of each runtime parameter, see `defaults`.
+      values: default of each runtime parameter, see `kfp_parameters.defaults`.
       nodes: component id -> what is special about where it runs.
       version: version of the pipeline spec, of `VERSIONS`.
       staging: local directory to which a `module_file` is packed; None for the current
@@ -163,17 +86,13 @@ def compile_pipeline(
     if version not in VERSIONS:
         raise ValueError(f"spec must be one of {list(VERSIONS)}, got {version!r}.")
     # The values of a run are checked where it starts; these can be checked now.
-    dataclasses.replace(options.planner, **{name: values[name] for name in _PLANNER})
+    dataclasses.replace(options.planner, **{name: values[name] for name in PLANNER})
     check_train_steps(values["train_steps"])
     nodes = dict(nodes or {})
     root = options.root.rstrip("/")
     staged = os.path.abspath(staging or ".") if "://" in root else root
     built = pipeline.create_pipeline(with_parameters(options, values))
     check_names(nodes, [node.id for node in built.components])
-    for node in built.components:
-        resources = nodes.get(node.id, NodeOptions()).resources()
-        if resources is not None:
-            node.with_platform_config(resources)
     images = {name: node.image for name, node in nodes.items() if node.image}
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image={"default_image_path": image, **images} if images else image,
@@ -183,14 +102,12 @@ def compile_pipeline(
     # bucket; so it compiles for the staging directory, and the real root comes after.
     built.pipeline_info.pipeline_root = staged
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(config)
-    with tempfile.TemporaryDirectory() as scratch:
-        runner._output_dir = scratch
-        job = runner.run(built, write_out=False)
+    job = runner.run(built, write_out=False)
     spec = job["pipelineSpec"]
     job.setdefault("runtimeConfig", {})["gcsOutputDirectory"] = root
     spec["defaultPipelineRoot"] = root
     _set_defaults(job, values, version)
-    _set_retries(spec, nodes)
+    _set_machines(spec, nodes)
     wheel, wheel_uri = _move_wheel(spec, staged, root)
     executors = {
         spec["components"][name]["executorLabel"]: node.kubernetes()
@@ -219,8 +136,17 @@ def _set_defaults(job: Dict[str, Any], values: Mapping[str, Any], version: str) 
         }
 
 
-def _set_retries(spec: Dict[str, Any], nodes: Mapping[str, NodeOptions]) -> None:
+def _set_machines(spec: Dict[str, Any], nodes: Mapping[str, NodeOptions]) -> None:
+    """Puts limits and retries into the spec.
+
+    Limits not by TFX's `with_platform_config`, which leaves out those of example-gen.
+    """
     for name, node in nodes.items():
+        label = spec["components"][name]["executorLabel"]
+        resources = node.resources()
+        if resources:
+            executor = spec["deploymentSpec"]["executors"][label]
+            executor["container"]["resources"] = resources
         if node.retries:
             task = spec["root"]["dag"]["tasks"][name]
             task["retryPolicy"] = {"maxRetryCount": node.retries}
@@ -258,6 +184,6 @@ def _comment(spec: Mapping[str, Any]) -> str:
     lines.append("# Inputs:")
     inputs = spec["root"]["inputDefinitions"]["parameters"]
     for name, definition in sorted(inputs.items()):
-        kind = _COMMENT_TYPES[PARAMETERS[name][0]]
+        kind = PARAMETERS[name][0].__name__
         lines.append(f"#    {name}: {kind} [Default: {definition['defaultValue']!r}]")
     return "\n".join(lines) + "\n"

@@ -117,9 +117,9 @@ def options(bucket):
 @pytest.fixture(scope="session")
 def compiled(options):
     """The pipeline compiled to spec 2.1."""
-    from pipelines import kfp_spec
+    from pipelines import kfp_parameters, kfp_spec
 
-    values = kfp_spec.defaults(options.root, {})
+    values = kfp_parameters.defaults(options.root, {})
     return kfp_spec.compile_pipeline(options, "image:1", values)
 
 

@@ -127,10 +127,12 @@ def test_executes_tasks_of_the_compiled_pipeline(
     buildah, container, options, demo_data, first_parameters
 ):
     """From example-gen to the plan, each in a container by its command."""
-    from pipelines import kfp_spec
+    from pipelines import kfp_parameters, kfp_spec
 
     bucket = options.root
-    job = kfp_spec.compile_pipeline(options, IMAGE, kfp_spec.defaults(bucket, {})).job
+    job = kfp_spec.compile_pipeline(
+        options, IMAGE, kfp_parameters.defaults(bucket, {})
+    ).job
     before = os.umask(0)  # The user writes where root made the directories.
     os.chmod(bucket, 0o777)
     for directory in (demo_data, bucket):

@@ -142,6 +142,7 @@ NODES = {
         ],
     },
     "StatisticsGen": {"memory": 8},
+    "ImportExampleGen": {"cpu": 2},
 }
 
 
@@ -159,6 +160,8 @@ def test_nodes_have_images_machines_and_retries_of_their_own(tmp_path):
     statistics = executors["StatisticsGen_executor"]["container"]
     assert statistics["image"] == "registry/image:1"
     assert dict(statistics["resources"]) == {"memoryLimit": 8}
+    example_gen = executors["ImportExampleGen_executor"]["container"]
+    assert dict(example_gen["resources"]) == {"cpuLimit": 2}
     assert "resources" not in executors["ResamplePlanner_executor"]["container"]
     assert spec.root.dag.tasks["Trainer"].retry_policy.max_retry_count == 3
     # What Kubernetes alone knows is a second document, as KFP's SDK reads it.

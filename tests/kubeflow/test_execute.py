@@ -14,7 +14,7 @@ import tensorflow as tf
 import tfx_resampling as tr
 from tfx_resampling import artifacts
 
-from pipelines import kfp_spec, results
+from pipelines import kfp_parameters, kfp_spec, results
 from pipelines.training.module import REALISED_FILE
 from tests.conftest import BATCH_SIZE, NUM_TRAIN
 from tests.kubeflow import emulator
@@ -129,7 +129,7 @@ def kill_and_restart(clean, options, bucket, first_run, first_parameters):
     the task, and the log of the first and of the second time.
     """
     packed = dataclasses.replace(options, run_fn=None)
-    values = kfp_spec.defaults(options.root, {})
+    values = kfp_parameters.defaults(options.root, {})
     spec = kfp_spec.compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
     variables = {k: v for k, v in clean.variables.items() if k != "PYTHONPATH"}
     machine = emulator.Cluster(variables, bucket)
@@ -159,7 +159,7 @@ def later(clean, cluster, bucket, options, compiled, first_run, first_parameters
     """All other runs, two at a time: name -> future."""
     upstream = {name: first_run.outputs[name] for name in UPSTREAM}
     old = kfp_spec.compile_pipeline(
-        options, "image:1", kfp_spec.defaults(options.root, {}), version="2.0"
+        options, "image:1", kfp_parameters.defaults(options.root, {}), version="2.0"
     )
     other = {**first_parameters, **OTHERS}
     planned = {"ResamplePlanner", "Trainer"}.__contains__

@@ -11,7 +11,7 @@ import yaml
 from google.auth import credentials
 from google.cloud.aiplatform import initializer
 
-from pipelines import kfp_spec
+from pipelines import kfp_parameters, kfp_spec
 from pipelines.request_recorder import RequestRecorder
 from tests.kubeflow import scripts
 
@@ -26,7 +26,7 @@ def package(options, tmp_path_factory):
 
     in_bucket = dataclasses.replace(options, root="gs://bucket/root")
     compiled = kfp_spec.compile_pipeline(
-        in_bucket, "image:1", kfp_spec.defaults("gs://bucket/root", {})
+        in_bucket, "image:1", kfp_parameters.defaults("gs://bucket/root", {})
     )
     directory = tmp_path_factory.mktemp("package")
     for name in ("pipeline.yaml", "pipeline.json"):
@@ -137,7 +137,7 @@ def test_kfp_upload_keeps_one_version_per_content(package, capsys):
 def test_kfp_sends_node_selectors(options, tmp_path, capsys):
     from pipelines.kfp_nodes import NodeOptions
 
-    values = kfp_spec.defaults(options.root, {})
+    values = kfp_parameters.defaults(options.root, {})
     nodes = {"Trainer": NodeOptions(node_selector={"pool": "gpu"})}
     path = str(tmp_path / "pipeline.yaml")
     kfp_spec.compile_pipeline(options, "image:1", values, nodes).write(path)
