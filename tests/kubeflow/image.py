@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Tuple
+from typing import Iterator, Tuple
 
 import pytest
 
@@ -46,14 +46,18 @@ class Buildah:
 
 
 @pytest.fixture(scope="module")
-def buildah(tmp_path_factory) -> Buildah:
+def buildah(tmp_path_factory) -> Iterator[Buildah]:
     for program in ("buildah", "debootstrap"):
         assert shutil.which(program), f"{program} not found: apt-get install {program}"
     assert os.geteuid() == 0, "a chroot needs root"
+    assert sys.base_prefix != "/usr", "needs a Python 3.10 in a folder of its own"
     storage = tmp_path_factory.mktemp("storage")
-    return Buildah(
+    own = Buildah(
         ("buildah", "--root", str(storage / "root"), "--runroot", str(storage / "run"))
     )
+    yield own
+    own("rm", "--all")  # 15 GB, with all layers.
+    own("rmi", "--all", "--force")
 
 
 @pytest.fixture(scope="module")
