@@ -82,7 +82,8 @@ class Kubeflow:
                 service_account=submission.service_account,
                 **package,
             )
-        return f"started {submission.run_name}: {self.host}/#/runs/details/{run.run_id}"
+        host = self.host.rstrip("/")
+        return f"started {submission.run_name}: {host}/#/runs/details/{run.run_id}"
 
     def _client(self):
         import kfp  # Takes a second.

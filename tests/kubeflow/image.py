@@ -90,6 +90,7 @@ def base(buildah, tmp_path_factory) -> None:
     boot = os.path.join(root, "boot.sh")
     with open(boot, "w") as file:
         file.write("#!/bin/sh\n")
+    os.chmod(boot, 0o755)
     buildah("add", "--quiet", container, boot, "/opt/apache/beam/boot")
     buildah("commit", "--quiet", container, BEAM)
     buildah("rm", container)
