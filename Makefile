@@ -41,7 +41,7 @@ example-table: $(INSTALLED) ## Folders of images to a table, a balanced generato
 test: $(INSTALLED) ## The test suite
 	$(PYTHON) -m pytest -m 'not slow'
 ROOT ?= gs://my-bucket/tfx-resampling
-IMAGE_URI ?= tfx-resampling:latest
+IMAGE_URI ?= tfx-resampling:dev
 OUT ?= runs/compiled
 compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) kubeflow/compile.py --pipeline-root '$(ROOT)' --image '$(IMAGE_URI)' \
