@@ -1,7 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table test test-fast test-slow lint format bench docs clean
-.PHONY: help install run compile test test-fast image-test lint format bench clean
+.PHONY: help install run example-table compile test test-fast test-slow image-test lint format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -38,17 +37,17 @@ run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed mod
 example-table: $(INSTALLED) ## Folders of images to a table, a balanced generator and a model
 	@$(PYTHON) -m examples.table_generator --out '$(or $(OUT),runs/example-table)' $(ARGS)
 
-test: $(INSTALLED) ## The test suite
-	$(PYTHON) -m pytest -m 'not slow'
 ROOT ?= gs://my-bucket/tfx-resampling
 IMAGE_URI ?= tfx-resampling:dev
-OUT ?= runs/compiled
+
 compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) kubeflow/compile.py --pipeline-root '$(ROOT)' --image '$(IMAGE_URI)' \
-	  --output '$(OUT)/pipeline.yaml' --output '$(OUT)/pipeline.json' \
+	  --output '$(or $(OUT),runs/compiled)/pipeline.yaml' \
+	  --output '$(or $(OUT),runs/compiled)/pipeline.json' \
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
-test: $(INSTALLED) ## The whole test suite
-	$(PYTHON) -m pytest
+
+test: $(INSTALLED) ## The test suite
+	$(PYTHON) -m pytest -m 'not slow'
 
 test-fast: $(INSTALLED) ## The tests of under two minutes: no pipeline, no other processes
 	$(PYTHON) -m pytest -m 'not pipeline and not long and not slow'

@@ -136,13 +136,11 @@ def _components(options: PipelineOptions) -> List[object]:
             splits=[options.planner.split],
         )
         training_examples, resamplers = resampler.outputs["examples"], [resampler]
-    trainer = tr.Trainer(
-        examples=training_examples,
     job = {"training": options.vertex_training} if options.vertex_training else {}
     trainer_class = tr.VertexTrainer if job else tr.Trainer
     trainer = trainer_class(
         **job,
-        examples=example_gen.outputs["examples"],
+        examples=training_examples,
         schema=schema_gen.outputs["schema"],
         resample_plan=planner.outputs["resample_plan"],
         module_file=None if options.run_fn else options.module_file,

@@ -18,7 +18,6 @@ from tfx_resampling import artifacts
 
 from pipelines import pipeline
 from pipelines import run_local as run_local_lib
-from tests.pipelines.conftest import NUM_EVAL, NUM_TRAIN, run_local, successful_run
 from tests.conftest import NUM_EVAL, NUM_TRAIN, run_local, successful_run
 
 pytestmark = pytest.mark.pipeline
