@@ -35,11 +35,13 @@ def test_the_same_seed_and_sample_give_the_same_bits():
     assert not np.array_equal(images(ImageAugmenter(), seed=2), expected)
 
 
+@pytest.mark.long
 def test_draws_of_one_row_differ():
     found = images(ImageAugmenter(), repeat=3)
     assert len(np.unique(found.reshape(60, -1), axis=0)) == 60
 
 
+@pytest.mark.long
 def test_several_images_of_a_sample_are_moved_alike():
     class Mask(DataGeneratorMap):
         def __call__(self, x):

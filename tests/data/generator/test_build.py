@@ -196,6 +196,7 @@ def test_steps_per_epoch_go_on_within_an_epoch():
     assert sum(batches, []) == list(range(24))
 
 
+@pytest.mark.long
 def test_without_repeat_each_epoch_has_seeds_of_its_own():
     generator = DataGenerator([{"id": i} for i in range(8)], 4, seed=2)
     generator.output_structure = ("seed", "seed")
@@ -221,6 +222,7 @@ def test_an_epoch_that_was_broken_off_does_not_matter(taken):
     generator.on_epoch_end()
 
 
+@pytest.mark.long
 def test_a_fit_that_was_broken_off_does_not_matter():
     generator = DataGenerator(
         [{"id": i} for i in range(10)], 2, True, True, seed=2,
@@ -236,6 +238,7 @@ def test_a_fit_that_was_broken_off_does_not_matter():
     assert trained_on(generator, epochs=1) == expected
 
 
+@pytest.mark.long
 def test_validation_and_prediction_are_in_order(samples):
     generator = in_memory(samples)
     model = make_model(metrics=["accuracy"])
@@ -267,6 +270,7 @@ def test_predictions_come_with_their_samples(samples, capsys):
     assert found == pytest.approx(model.predict(images, verbose=0), abs=1e-5)
 
 
+@pytest.mark.long
 def test_predictions_are_of_one_epoch_and_mapped(samples):
     generator = in_memory(samples, repeat=True)
     batches = predict_dataset(
@@ -276,6 +280,7 @@ def test_predictions_are_of_one_epoch_and_mapped(samples):
     assert sum(len(b["id"]) for b in batches) == 48 and "best" in batches[0]
 
 
+@pytest.mark.long
 def test_predictions_of_functions(samples):
     one = in_memory(samples, 32)
     one.output_structure = "img"

@@ -49,6 +49,7 @@ def test_paths_of_pathlib(folder):
     assert batch["data"].numpy().tolist() == [b"first"]
 
 
+@pytest.mark.long
 def test_no_python_runs_where_tensorflow_reads(folder):
     """A py_function would hold the GIL, one call at a time."""
     for loader in (FileLoader(), ImageLoader(size=(4, 4))):
@@ -117,6 +118,7 @@ def test_what_cannot_be_loaded_is_skipped_and_counted(folder, caplog):
     assert batch["id"].numpy().tolist() == [0, 2, 3, 4, 5] and files.skipped == 1
 
 
+@pytest.mark.long
 def test_errors_elsewhere_are_not_skipped(folder):
     """Only what the loader does is forgiven, not maps before or after it."""
 
@@ -133,6 +135,7 @@ def test_errors_elsewhere_are_not_skipped(folder):
             list(load(folder, ["a", "b"], maps))
 
 
+@pytest.mark.long
 def test_only_the_first_skipped_files_are_named(folder, caplog):
     loader = FileLoader(on_error="skip")
     assert not list(load(folder, [f"none{i}" for i in range(30)], loader))
@@ -151,6 +154,7 @@ def test_pixels(folder, channels):
     assert np.abs(images - expected).max() <= 1  # Grey is rounded either way.
 
 
+@pytest.mark.long
 def test_size_and_scale(folder):
     (batch,) = load(folder, ["c.png", "d.jpg"], ImageLoader(size=(5, 7)))
     assert batch["img"].shape == [2, 5, 7, 3] and batch["img"].dtype == tf.float32

@@ -169,6 +169,7 @@ def test_batches_and_samples(batch, mapped):
         assert len(list(generator.get_dataset_numpy(batch=False))) == 100
 
 
+@pytest.mark.long
 def test_images_of_different_sizes_come_one_by_one():
     class Square:
         apply_unbatched = True
@@ -238,6 +239,7 @@ def test_weights_are_told():
     assert DataGenerator(SAMPLES, seed=3).get_debug_info() == {"seed": 3}
 
 
+@pytest.mark.long
 def test_many_groups_draw():
     samples = pd.DataFrame({"id": range(20_000), "group": np.arange(20_000) // 2})
     for shuffle in (False, True):
