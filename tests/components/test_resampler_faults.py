@@ -46,8 +46,7 @@ def test_pipelines_that_are_killed_and_run_again(tmp_path, num_tries):
         assert all(one["after_kill"]), one
         assert one["again"] == 0, one
         assert one["in_the_end"] == [True] * len(one["in_the_end"]) != [], one
-    # A worker that dies fails the run.
-    assert any(one["kills_worker"] and one["was_killed"] for one in tries)
+    assert any(one["kills_worker"] and one["was_killed"] for one in tries), tries
 
 
 @contextlib.contextmanager
