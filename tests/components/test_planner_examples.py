@@ -74,6 +74,8 @@ def test_label_sets_are_counted_and_the_target_reached(tmp_path, examples):
     # No counts are left behind, and none were where workers cannot write.
     assert sorted(os.listdir(artifact.uri)) == ["plan.json", "report.html"]
     assert not (tmp_path / "tmp" / "1").exists()
+    page = (tmp_path / "plan" / "report.html").read_text(encoding="utf-8")
+    assert 'title="person in train: 100%"' in page
 
 
 def test_statistics_alone_miss_what_examples_reach(tmp_path, examples, statistics):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tfx_resampling.core.counts import LabelSets, label_order
+from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
 
 from tests import plans
 
@@ -62,3 +62,24 @@ def test_no_sets_at_all_are_empty_rows():
 )
 def test_labels_are_ordered_by_name_or_number(dtype, labels, ordered):
     assert sorted(labels, key=label_order(dtype)) == ordered
+
+
+def test_together_counts_records_with_both_labels():
+    counts = plans.set_counts("abc", {"a": 60, "ab": 30, "b": 10, "abc": 10, "": 7})
+    expected = [[100, 40, 10], [40, 50, 10], [10, 10, 10]]
+    assert counts.together([0, 1, 2]).tolist() == expected
+    assert counts.together([2, 0]).tolist() == [[10, 10], [10, 100]]
+
+
+def test_together_is_read_from_pairs():
+    pairs = np.array([[0, 4, 0], [4, 0, 1], [0, 1, 0]])
+    counts = LabelCounts(
+        "label", ("a", "b", "c"), (9, 5, 1), 10, multi_label=True, pairs=pairs
+    )
+    assert counts.together([1, 0]).tolist() == [[5, 4], [4, 9]]
+
+
+def test_together_is_unknown_of_single_labels_and_marginal_counts():
+    assert plans.counts({"a": 3, "b": 2}).together([0, 1]) is None
+    marginal = plans.counts({"a": 3, "b": 2}, multi_label=True)
+    assert marginal.together([0, 1]) is None

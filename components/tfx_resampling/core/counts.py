@@ -147,6 +147,35 @@ class LabelCounts:
             pairs=pairs,
         )
 
+    def together(self, chosen: Sequence[int]) -> Optional[np.ndarray]:
+        """Returns how many records have both of two labels.
+
+        Args:
+          chosen: indices of the labels that are wanted.
+
+        Returns:
+          float64 [chosen, chosen], the labels' counts on the diagonal; None where it is
+          not known, or records have one label at the most.
+        """
+        if not self.multi_label or self.strata is not None:
+            return None
+        counts = np.array(self.counts, np.float64)[list(chosen)]
+        if self.label_sets is None:
+            if self.pairs is None:
+                return None
+            both = np.array(self.pairs, np.float64)[np.ix_(chosen, chosen)]
+        else:
+            sets = self.label_sets
+            column = np.full(len(self.labels), -1)
+            column[list(chosen)] = np.arange(len(chosen))
+            columns = column[sets.indices]
+            owner = np.repeat(np.arange(len(sets.weights)), sets.lengths)
+            member = np.zeros((len(sets.weights), len(chosen)))
+            member[owner[columns >= 0], columns[columns >= 0]] = 1.0
+            both = member.T @ (member * sets.weights[:, None])
+        np.fill_diagonal(both, counts)
+        return both
+
     @property
     def num_labeled(self) -> int:
         """Number of records with at least one label."""

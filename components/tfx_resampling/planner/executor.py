@@ -56,7 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         logging.info("Plan for split %r:\n%s", config.split, report.as_text(plan))
         for warning in plan.warnings:
             logging.warning("%s", warning)
-        _write(plan, output_dict)
+        _write(plan, counts, output_dict)
 
     def _counts(
         self,
@@ -88,10 +88,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         return counts.with_labels(statistics.domain(schema, config.label_key))
 
 
-def _write(plan: Plan, output_dict: Dict[str, List[types.Artifact]]) -> None:
+def _write(
+    plan: Plan, counts: LabelCounts, output_dict: Dict[str, List[types.Artifact]]
+) -> None:
     artifact = artifact_utils.get_single_instance(output_dict[spec.RESAMPLE_PLAN_KEY])
     io_utils.write_string_file(
-        os.path.join(artifact.uri, report.REPORT_FILE), report.as_html(plan)
+        os.path.join(artifact.uri, report.REPORT_FILE), report.as_html(plan, counts)
     )
     artifacts.write_plan(plan, artifact.uri)
     artifact.set_string_custom_property("label_key", plan.label_key)

@@ -1,14 +1,12 @@
-"""A plan, and what came of it, for people: a table as text and as HTML."""
+"""A plan, and what came of it, as a table of labels and a line per fact."""
 
-import html
+import math
 from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
-
-REPORT_FILE = "report.html"
 
 _COMBINED = {
     "product": "product",
@@ -101,88 +99,52 @@ def as_text(plan: Plan, **columns) -> str:
     """Returns the table and the summary as plain text; arguments as `rows`."""
     table = rows(plan, **columns)
     names = list(table[0])
-    cells = [names] + [
-        [format_cell(name, row[name]) for name in names] for row in table
-    ]
+    places = decimals(plan)
+    cells = [names]
+    cells += [[format_cell(name, row[name], places) for name in names] for row in table]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
     lines = [
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths))
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths))
         ).rstrip()
         for line in cells
     ]
     return "\n".join([*lines, "", *summary(plan)])
 
 
-def as_html(plan: Plan, **columns) -> str:
-    """Returns one self-contained HTML page; arguments as `rows`."""
-    emitted = {"emitted per epoch": plan.predicted, **columns.pop("metrics", {})}
-    table = rows(plan, metrics=emitted, **columns)
-    names = list(table[0])
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td>{html.escape(format_cell(n, row[n]))}</td>" for n in names)
-        + "</tr>"
-        for row in table
-    )
-    notes = "".join(f"<li>{html.escape(line)}</li>" for line in summary(plan))
-    warnings = "".join(f"<li>{html.escape(line)}</li>" for line in plan.warnings)
-    options = html.escape(str(plan.provenance.get("options", {})))
-    title = f"Resampling plan for {html.escape(plan.label_key)}"
-    return _PAGE.format(
-        title=title,
-        notes=notes,
-        warnings=f"<h2>Warnings</h2><ul>{warnings}</ul>" if warnings else "",
-        head=head,
-        body=body,
-        options=options,
-    )
+def printable(text: str) -> str:
+    """Returns the text with every control character escaped, bidirectional ones too.
+
+    They would break a table, or turn around what follows them. The two joiners stay:
+    emoji and Persian are written with them, and they do no harm.
+    """
+    keep = "\u200c\u200d"
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
-def format_cell(name: str, value: object) -> str:
-    """Returns a value of `rows` as text."""
+def decimals(plan: Plan) -> int:
+    """Returns the decimals, 2 to 6, by which a percentage tells the rarest label."""
+    shares = plan.natural_shares
+    smallest = 100 * shares[shares > 0].min()
+    # A digit of the smallest: 0.004% and not 0.00%.
+    return max(2, min(6, math.ceil(-math.log10(smallest))))
+
+
+def format_cell(name: str, value: object, places: int = 2) -> str:
+    """Returns what a cell of the table shows.
+
+    Args:
+      name: the column, as in `rows`.
+      value: what `rows` has there.
+      places: decimals of a percentage (`decimals`).
+    """
     if name == "label":
-        # A control character in a label must not break the table.
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+        return printable(str(value))
     if name == "natural":
         return str(value)
     if name in ("emitted per epoch", "predicted count"):
         return f"{value:.0f}"
     if name in ("share", "target", "predicted", "realised"):
-        return f"{100 * value:.2f}%"
+        return f"{100 * value:.{places}f}%"
     return f"{value:.4g}" if name == "factor" else f"{value:.3f}"
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
-  padding: 0 1rem; }}
-.scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .25rem .75rem; text-align: right; border-bottom: 1px solid #8884; }}
-th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; }}
-code {{ overflow-wrap: anywhere; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<ul>{notes}</ul>
-{warnings}
-<div class="scroll"><table>
-<thead><tr>{head}</tr></thead>
-<tbody>
-{body}
-</tbody>
-</table></div>
-<p>Options: <code>{options}</code></p>
-</body>
-</html>
-"""
