@@ -1,12 +1,15 @@
 """`ResamplePlan`, the artifact type that carries a `Plan` through a TFX pipeline."""
 
+import html
 import os
 from typing import Optional
 
 from tfx import types
 from tfx.dsl.io import fileio
+from tfx.orchestration.experimental.interactive import visualizations
 from tfx.utils import io_utils
 
+from tfx_resampling import report
 from tfx_resampling.core.plan import PLAN_FILE, Plan
 
 
@@ -58,6 +61,36 @@ def read_plan(artifact_uri: str) -> Plan:
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
 
+
+class ResamplePlanVisualization(visualizations.ArtifactVisualization):
+    """What a notebook shows: `context.show(planner.outputs["resample_plan"])`.
+
+    The report, in a frame: its style sheet must not reach the notebook's own page.
+    """
+
+    ARTIFACT_TYPE = ResamplePlan
+
+    def display(self, artifact: types.Artifact) -> None:
+        """Displays the report of an artifact; made from the plan if it has none."""
+        from IPython.display import HTML, display  # TFX needs it for notebooks only.
+
+        path = os.path.join(artifact.uri, report.REPORT_FILE)
+        if fileio.exists(path):
+            with fileio.open(path, "rb") as file:
+                page = file.read().decode()
+        else:
+            page = report.as_html(read_plan(artifact.uri))
+        # The empty sandbox forbids scripts, of which the report has none.
+        frame = (
+            f'<iframe title="Resampling plan" sandbox="" srcdoc="{html.escape(page)}" '
+            'style="width: 100%; height: 42rem; border: 1px solid #8884"></iframe>'
+        )
+        display(HTML(f"<div>{frame}</div>"))
+
+
+# Whoever has an artifact of the type has imported this module, so that a notebook need
+# not register anything. It is an entry in a dict, and loads nothing of IPython.
+visualizations.get_registry().register(ResamplePlanVisualization)
 
 # Where the two routes of a plan into `run_fn(fn_args)` end.
 PLAN_URI_KEY = "resample_plan_uri"  # in fn_args.custom_config
