@@ -303,6 +303,7 @@ def test_strata_are_not_compared_to_labels(tmp_path, logged):
     assert "distance" not in logged[0][1]
     tags = charts(tmp_path).Tags()
     assert "realised_share/c" in tags["tensors"]
+    assert "input/realised_shares" in tags["tensors"]
     assert not [tag for tag in tags["tensors"] if "predicted" in tag]
 
 
@@ -350,6 +351,42 @@ def test_charts(tmp_path):
     assert lines[2] == "| a | 20 | 44.4444% | 30.0000% |"
     assert len(lines) == 5
     assert lines[4].startswith("| c&#124;&#60;b&#62;&#42;&#96;&#92;n | 5 | 11")
+
+
+def buckets(events, tag: str) -> dict:
+    """Returns step -> [buckets, (left edge, right edge, count)] of a histogram."""
+    return {
+        event.step: tf.make_ndarray(event.tensor_proto).tolist()
+        for event in events.Tensors(tag)
+    }
+
+
+def in_bucket(table: list, value: float) -> float:
+    """Returns the count of the bucket that has the value."""
+    edges = [left for left, _, _ in table[1:]]
+    return table[sum(value >= edge for edge in edges)][2]
+
+
+def test_histograms_are_of_all_labels_by_epoch(tmp_path):
+    # The third label is emitted and not predicted: it has a share, and no ratio.
+    monitor = InputMonitor(
+        plan(("a", "b", "c"), predicted=(3.0, 2.0, 0.0)), str(tmp_path)
+    )
+    fit(monitor, monitor.watch(endless()), epochs=2)
+    events = charts(tmp_path)
+    shares = buckets(events, "input/realised_shares")
+    ratios = buckets(events, "input/realised_over_predicted")
+    assert sorted(shares) == sorted(ratios) == [0, 1]
+    for table in shares.values():
+        assert sum(count for _, _, count in table) == 3
+        assert table[0][0] == pytest.approx(1 / 9)
+        assert table[-1][1] == pytest.approx(4 / 9)
+        assert [in_bucket(table, x) for x in (1 / 9, 4 / 9)] == [1, 2]
+    for table in ratios.values():
+        assert sum(count for _, _, count in table) == 2
+        # 4/9 of 3/5 and of 2/5.
+        assert table[0][0] == pytest.approx(20 / 27)
+        assert table[-1][1] == pytest.approx(10 / 9)
 
 
 def test_charts_are_of_the_most_and_least_frequent_labels(tmp_path):

@@ -128,7 +128,12 @@ class Charts:
         self._charted: Optional[List[int]] = None
 
     def write(self, done: EpochInput) -> None:
-        """Writes the scalars and the table of an epoch."""
+        """Writes the scalars, the histograms and the table of an epoch.
+
+        Histograms are over the labels: `input/realised_shares`, and how far each is
+        from what was planned, `input/realised_over_predicted`, 1 where it is as
+        planned. The charts of single labels leave some out; these have all.
+        """
         predicted = done.predicted_shares(self._plan)
         scalars = {
             "scanned": done.scanned,
@@ -149,6 +154,12 @@ class Charts:
                 tf.summary.scalar(f"realised_share/{label}", done.realised_shares[i])
                 if predicted is not None:
                     tf.summary.scalar(f"predicted_share/{label}", predicted[i])
+            shares = done.realised_shares
+            tf.summary.histogram("input/realised_shares", shares)
+            if predicted is not None and (predicted > 0).any():
+                expected = predicted > 0  # The others have no ratio.
+                ratios = shares[expected] / predicted[expected]
+                tf.summary.histogram("input/realised_over_predicted", ratios)
             tf.summary.text("input/labels", self._table(done, predicted))
         self._writer.flush()
 
