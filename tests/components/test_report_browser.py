@@ -82,7 +82,7 @@ def test_page_fits_and_is_quiet(browser, pages, name, scheme, width):
     assert contrast(browser, "color", "p") >= 4.5
     for series in ("natural", "target", "predicted", "drop", "copy"):
         assert contrast(browser, "backgroundColor", f".legend .{series}") >= 3
-    background = luminance(browser, "backgroundColor", "body")
+    background = luminance(rgb(browser, "backgroundColor", "body"))
     assert (background < 0.1) == (scheme == "dark")
 
 
@@ -109,6 +109,34 @@ def test_nothing_overlaps(browser, pages, width):
         assert overlapping == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_of_the_heat_map_are_legible(browser, tmp_path, scheme):
+    # a with b, c, ...: 5 %, 12 %, ... 96 % of their records.
+    labels = "abcdefghijklmn"
+    sets = {}
+    for i, label in enumerate(labels[1:]):
+        sets[f"a{label}"] = 5 + 7 * i
+        sets[label] = 95 - 7 * i
+    counts = plans.set_counts(labels, sets)
+    plan = tr.make_plan(counts, tr.PlannerConfig("label"))
+    path = tmp_path / "report.html"
+    path.write_text(report.as_html(plan, counts), encoding="utf-8")
+    browser.open(str(path), 1400, scheme)
+    page = rgb(browser, "backgroundColor", "body")
+    cells = browser.evaluate(
+        """[...document.querySelectorAll(".heat td[style]")].map(e => [
+          getComputedStyle(e).color, getComputedStyle(e).backgroundColor,
+          e.textContent].map(x => x.match(/[\\d.]+/g)?.map(Number)))"""
+    )
+    ratios = []
+    for text, background, number in cells:
+        if number:
+            strength = background[3] if len(background) > 3 else 1.0
+            behind = strength * np.array(background[:3]) + (1 - strength) * page
+            ratios.append(ratio(np.array(text[:3]), behind))
+    assert len(ratios) == 26 and min(ratios) >= 4.5
+
+
 def test_what_goes_wrong_is_noticed(browser, tmp_path):
     """The tests above would fail if there were something to see."""
     path = tmp_path / "page.html"
@@ -126,19 +154,27 @@ def test_labels_run_no_script(browser, pages):
 
 
 def contrast(browser, attribute: str, element: str) -> float:
-    """Returns the contrast of an element's colour to the page, 1 to 21, as in WCAG."""
-    pair = [
-        luminance(browser, attribute, element),
-        luminance(browser, "backgroundColor", "body"),
-    ]
-    return (max(pair) + 0.05) / (min(pair) + 0.05)
+    """Returns the contrast of an element's colour to the page."""
+    page = rgb(browser, "backgroundColor", "body")
+    return ratio(rgb(browser, attribute, element), page)
 
 
-def luminance(browser, attribute: str, element: str) -> float:
-    """Returns the relative luminance, 0 to 1, as in WCAG."""
+def rgb(browser, attribute: str, element: str) -> np.ndarray:
+    """Returns float64 [3], 0 to 255."""
     style = f"getComputedStyle(document.querySelector('{element}')).{attribute}"
-    colour = browser.evaluate(f"{style}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
-    shares = np.array(colour) / 255
+    values = browser.evaluate(f"{style}.match(/[\\d.]+/g).slice(0, 3).map(Number)")
+    return np.array(values, np.float64)
+
+
+def ratio(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns the contrast of two colours, 1 to 21, as in WCAG."""
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: np.ndarray) -> float:
+    """Returns the relative luminance, 0 to 1, as in WCAG."""
+    shares = colour / 255
     linear = np.where(
         shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4
     )

@@ -11,6 +11,8 @@ from tfx_resampling.report.charts import shortened
 MAX_LABELS = 24
 # Up to so many labels, cells are wide enough for a number.
 _MAX_NUMBERS = 14
+# From this strength on, a number is legible in the other colour, dark page or light.
+_STRONG = 0.76
 
 
 def heat_map(counts: LabelCounts) -> str:
@@ -65,7 +67,7 @@ def _cell(share: float, largest: float, title: str, size: int, same: bool) -> st
         strength = max(0.05, strength)  # What is there must be seen to be there.
     percent = f"{100 * share:.0f}" if share >= 0.005 else ("<1" if share > 0 else "")
     number = f"<span>{escape(percent)}</span>" if size <= _MAX_NUMBERS else ""
-    strong = ' class="strong"' if strength > 0.6 else ""
+    strong = ' class="strong"' if strength > _STRONG else ""
     return (
         f'<td{strong} style="--v:{strength:.2f}" '
         f'title="{title}: {100 * share:.3g}%">{number}</td>'

@@ -11,12 +11,14 @@ CSS = """
   --page: #ffffff; --text: #1c2128; --soft: #57606a; --line: #d5d9de;
   --grid: #e6e9ec; --axis: #6e7781; --panel: #f5f7f9; --warn: #9a5b00;
   --warn-page: #fff8e6; --natural: #868e99; --target: #d55e00; --predicted: #0a66ad;
-  --drop: #8347a1; --copy: #14793c; --heat: 10 102 173; --on-heat: #ffffff; }
+  --drop: #8347a1; --copy: #14793c;
+  --heat: 9 79 145; --cell-text: #000; --on-heat: #fff; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #14181d; --text: #e4e8ec; --soft: #a2abb5; --line: #3a424c;
   --grid: #2a3038; --axis: #8b949e; --panel: #1c2229; --warn: #f0b35a;
   --warn-page: #2b2416; --natural: #858e99; --target: #f08a3c; --predicted: #4da3e8;
-  --drop: #c294d6; --copy: #55b877; --heat: 96 180 245; --on-heat: #0b1016; } }
+  --drop: #c294d6; --copy: #55b877;
+  --heat: 76 152 216; --cell-text: #fff; --on-heat: #000; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "Segoe UI", "Liberation Sans", sans-serif;
   color: var(--text); background: var(--page); margin: 0 auto; max-width: 74rem;
@@ -87,7 +89,8 @@ table.heat { table-layout: fixed; width: 100%; max-width: 60rem; font-size: .8re
   max-height: 8rem; overflow: hidden; text-overflow: ellipsis; display: inline-block;
   line-height: 1; }
 table.heat td[style] { background: rgb(var(--heat) / var(--v)); }
-.heat td { height: 1.7rem; text-align: center; padding: 0; border-radius: 2px; }
+.heat td { height: 1.7rem; text-align: center; padding: 0; border-radius: 2px;
+  color: var(--cell-text); }
 .heat td.strong { color: var(--on-heat); }
 .heat td.same { background: repeating-linear-gradient(-45deg, var(--grid) 0 1px,
   transparent 1px 4px); }
