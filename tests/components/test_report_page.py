@@ -9,6 +9,7 @@ import pytest
 import tfx_resampling as tr
 from tfx_resampling import report
 from tfx_resampling.core.counts import LabelCounts
+from tfx_resampling.core.strata import Column, Strata
 
 from tests import plans
 
@@ -235,6 +236,17 @@ def test_parameters_provenance_and_warnings_are_on_the_page():
     ):
         assert re.search(pattern, text), pattern
     assert "Warnings" not in report.as_html(single({"a": 2, "b": 1}))
+
+
+def test_strata_are_called_strata_and_have_no_heat_map():
+    strata = Strata((Column("site", "bytes", ("x", "y")),), ((0,), (1,)))
+    counts = plans.counts(
+        dict(zip(strata.names, (3, 1))), multi_label=True, strata=strata
+    )
+    plan = plans.make(strata.names, [0.5, 2.0], classes=("a",), strata=strata)
+    page = report.as_html(plan, counts)
+    assert "<dt>Strata</dt><dd>2</dd>" in page and "occur together" not in page
+    assert all(f"<td>{name}</td>" in page for name in map(html.escape, strata.names))
 
 
 def test_long_texts_are_folded():
