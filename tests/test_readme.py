@@ -30,7 +30,7 @@ COMMANDS = re.findall(r"^\$ (tfx-resampling .*?)(?:  +#.*)?$", README.read_text(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Records with images, three labels, an id and numbers; a Trainer module."""
+    """Records with images, labels, ids and numbers; image files; a Trainer module."""
     folder = tmp_path_factory.mktemp("readme")
     for split, count in (("train", 120), ("eval", 30)):
         records = [
@@ -49,6 +49,9 @@ def folder(tmp_path_factory):
         tfrecords.write(folder / f"{split}-0.tfrecord", records)
         (folder / split).mkdir()
         tfrecords.write(folder / split / "0.tfrecord", records)
+    for i, category in enumerate(["cat", "cat", "dog"]):
+        (folder / "photos" / category).mkdir(parents=True, exist_ok=True)
+        (folder / "photos" / category / f"{i}.jpg").write_bytes(image_files.jpeg())
     (folder / "my_module.py").write_text("def run_fn(fn_args):\n    pass\n")
     return folder
 
