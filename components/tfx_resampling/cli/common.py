@@ -85,6 +85,8 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
+    from tfx_resampling.report import printable
+
     console = Console(stderr=err, highlight=False)
     if not console.is_terminal:
         console = Console(stderr=err, highlight=False, width=_UNBOUNDED)
@@ -99,7 +101,7 @@ def print_table(
         )
     for row in rows:
         # Text, since labels may look like rich's markup.
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
     for note in notes:
         console.print(Text(note))

@@ -154,7 +154,10 @@ def print_plan(plan, err: bool = False) -> None:
 
     rows = report.rows(plan, metrics={"predicted count": plan.predicted})
     names = list(rows[0])
-    cells = [[report.format_cell(name, row[name]) for name in names] for row in rows]
+    places = report.decimals(plan)
+    cells = [
+        [report.format_cell(name, row[name], places) for name in names] for row in rows
+    ]
     notes = ["", *report.summary(plan)]
     common.print_table(names, cells, notes, plan.warnings, err)
 
@@ -187,16 +190,23 @@ def _compare(targets: Sequence[str], plans: List, as_json: bool) -> None:
     if as_json:
         common.write_json(dict(zip(targets, map(summary, plans))))
         return
+    from tfx_resampling import report
+
     first = plans[0]
+    places = report.decimals(first)
     order = sorted(range(len(first.labels)), key=lambda i: -first.counts[i])
     names = ["label", "natural", "share"]
     for target in targets:
         names += [f"{target}: factor", "share"]
     rows = []
     for i in order:
-        row = [first.labels[i], str(first.counts[i]), _share(first.natural_shares[i])]
+        row = [
+            first.labels[i],
+            str(first.counts[i]),
+            _share(first.natural_shares[i], places),
+        ]
         for plan in plans:
-            row += [f"{plan.factors[i]:.4g}", _share(plan.predicted_shares[i])]
+            row += [f"{plan.factors[i]:.4g}", _share(plan.predicted_shares[i], places)]
         rows.append(row)
     lines = {
         "records per epoch": lambda plan: f"{plan.predicted_records:.0f}",
@@ -214,8 +224,8 @@ def _compare(targets: Sequence[str], plans: List, as_json: bool) -> None:
     common.print_table(names, rows, warnings=warnings)
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.2f}%"
+def _share(value: float, places: int) -> str:
+    return f"{100 * value:.{places}f}%"
 
 
 def _known(plan, name: str, form: str = "{:.0f}") -> str:
