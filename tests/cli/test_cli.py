@@ -226,6 +226,9 @@ def test_apply(run, plan_file, pattern):
     assert code == 0
     assert output.startswith("719 records read, 0 corrupt left out, ")
     assert len(glob.glob("out/*.gz")) == 2
+    for command in (["check", plan_file], ["apply", plan_file, "--output", "more"]):
+        code, _, errors = run(*command, "--examples", "out/*")
+        assert code == 2 and "resampled already" in errors
     code, _, errors = run("apply", plan_file, *flags)
     assert code == 2 and "output_dir must not be there yet" in errors
     flags = ["--examples", pattern, "--output", "laid/", "--mode", "stratify"]
@@ -244,6 +247,10 @@ def test_apply(run, plan_file, pattern):
         (["plan", "--label-key", "l", "--examples", "/no/*"], "matches no file"),
         (["plan", "--label-key", "l", "--statistics", "/no"], "must be a FeatureStats"),
         (
+            ["plan", "--label-key", "l", "--statistics", __file__],
+            "test_cli.py' is no FeatureStats.pb of TFDV",
+        ),
+        (
             ["plan", "--label-key", "l", "--examples", "x", "--target", "unform"],
             "target must be .* got 'unform'",
         ),
@@ -258,6 +265,18 @@ def test_errors_are_one_line(run, arguments, message):
     assert errors.startswith("error: ") and errors.count("\n") == 1
     assert re.search(message, errors), errors
     assert os.listdir(".") == []
+
+
+def test_a_mistyped_label_key_lists_the_features(run, pattern):
+    code, _, errors = run("plan", "--examples", pattern, "--label-key", "lable")
+    assert code == 2 and os.listdir(".") == []
+    assert "'lable' has no labels in 719 records" in errors
+    assert "['image/id', 'label']" in errors
+
+
+def test_standard_output_takes_one_thing(run, plan_file):
+    code, _, errors = run("show", plan_file, "--html", "-", "--json")
+    assert code == 2 and "only one thing" in errors
 
 
 def test_no_plan(run, tmp_path):

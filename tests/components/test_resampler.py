@@ -119,7 +119,9 @@ def test_materialize(tmp_path):
     assert found.total() == sum(len(ids) for ids, _ in files)
     assert read(output, "eval") == Counter(EVAL)
     names = os.listdir(f"{output.uri}/Split-train")
-    assert sorted(names)[0] == "data_tfrecord-00000-of-00003.gz" and len(names) == 3
+    assert (
+        sorted(names)[0] == "resampled_tfrecord-00000-of-00003.gz" and len(names) == 3
+    )
     assert output.get_string_custom_property("resampled") == "materialize"
     assert output.get_int_custom_property("train_emitted") == found.total()
     assert output.get_int_custom_property("train_read") == len(TRAIN)

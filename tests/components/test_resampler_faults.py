@@ -20,7 +20,7 @@ PLAN = plans.make("ab", [0.6, 3.0], seed=1)
 
 
 @pytest.mark.pipeline
-@pytest.mark.parametrize("num_tries", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_tries", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_pipelines_that_are_killed_and_run_again(tmp_path, num_tries):
     examples = tmp_path / "examples"
     for split, count in (("train", 4_000), ("eval", 40)):

@@ -1,5 +1,6 @@
 """make_plan: from counts and options to factors, predictions and warnings."""
 
+import dataclasses
 import math
 import re
 
@@ -250,3 +251,15 @@ def test_options_for_another_label_feature_are_refused():
 def test_target_with_an_unknown_label_is_refused():
     with pytest.raises(ValueError, match=r"names \['z'\].*'a', 'b'"):
         planned(plans.counts(COUNTS), target={"z": 0.5})
+
+
+def test_an_epoch_of_unlabeled_records_is_warned_of():
+    counts = plans.counts({"a": 900, "b": 10}, num_unlabeled=90)
+    config = PlannerConfig("label", target="uniform", size="undersample")
+    (warning,) = make_plan(counts, config).warnings
+    # 10 records of each label are left.
+    assert warning.startswith("82% of the records that an epoch emits have no label")
+    dropped = dataclasses.replace(config, unlabeled="drop")
+    assert not make_plan(counts, dropped).warnings
+    preserved = dataclasses.replace(config, size=None)
+    assert not make_plan(counts, preserved).warnings

@@ -237,6 +237,12 @@ def test_resampled_samples_are_not_resampled_again(files, tmp_path):
     write_resampled({output_dir: files}, PLAN, ResampleOptions(), beam.Pipeline)
     with pytest.raises(ValueError, match="resampled already.* plan.applied"):
         batches(f"{output_dir}/*")
+    # Nor where they were copied to without what is beside them.
+    shutil.copytree(output_dir, tmp_path / "copy")
+    with pytest.raises(ValueError, match="resampled already"):
+        batches(f"{tmp_path}/copy/*")
+    with pytest.raises(ValueError, match="resampled already"):
+        stratify([f"{output_dir}/{name}" for name in os.listdir(output_dir)], "again")
     found = batches(f"{output_dir}/*", plan=PLAN.applied(), epochs=1)
     expected = batches(files, epochs=1)
     assert sorted(i for ids, _ in found for i in ids) == sorted(

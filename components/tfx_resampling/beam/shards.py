@@ -10,7 +10,13 @@ import tensorflow as tf
 from tfx_resampling.beam import runs
 from tfx_resampling.beam.job import SHARDS, SHARDS_DIR, Job
 from tfx_resampling.core import factor_classes
-from tfx_resampling.core.layout import Layout, layout_path, rule_digest
+from tfx_resampling.core.layout import (
+    RECORDS_PREFIX,
+    SAMPLES_PREFIX,
+    Layout,
+    layout_path,
+    rule_digest,
+)
 from tfx_resampling.data.layout import read_layout
 from tfx_resampling.data.scan import COUNTS
 
@@ -87,8 +93,10 @@ class WriteShard(beam.DoFn):
             shards["runs"], shards["num_buckets"], first, after
         )
         suffix = ".gz" if shards["is_gzip"] else ""
-        # As TFX's own components name theirs.
-        name = f"data_tfrecord-{number:05}-of-{len(shards['bounds']):05}{suffix}"
+        is_samples = self._job.options.mode == "materialize"
+        # Records are named as TFX's own components do.
+        prefix = SAMPLES_PREFIX if is_samples else RECORDS_PREFIX
+        name = f"{prefix}{number:05}-of-{len(shards['bounds']):05}{suffix}"
         path = self._job.path(os.path.join(SHARDS_DIR, name))
         runs.write_whole(path, lambda path: _write(path, pieces, shards["is_gzip"]))
         yield number, name, records

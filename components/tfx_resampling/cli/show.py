@@ -12,6 +12,8 @@ from tfx_resampling.cli import common, options
 @options.json_flag
 def command(plan, html, png, as_json):
     """Shows a plan.json, the directory it is in, or - for standard input."""
+    if common.STANDARD_STREAM in (html, png) and (as_json or html == png):
+        raise click.UsageError("only one thing can go to standard output.")
     from tfx_resampling import report
     from tfx_resampling.cli.plan import print_plan, summary
 

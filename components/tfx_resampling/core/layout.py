@@ -14,6 +14,11 @@ from tfx_resampling.core.schedule import Schedule
 SCHEMA_VERSION = 1
 MODES = ("materialize", "stratify")
 
+# How the names of shards begin: of samples, also where somebody has copied them away
+# from their manifest, and of records.
+SAMPLES_PREFIX = "resampled_tfrecord-"
+RECORDS_PREFIX = "data_tfrecord-"
+
 _PER_SHARD = ("names", "records")
 _PER_STRATUM = ("strata", "lows", "highs", "first_bets", "last_bets")
 

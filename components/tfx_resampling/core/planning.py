@@ -1,6 +1,6 @@
 """Makes a plan: A (counts) -> B (target) -> T (factors) -> what T emits."""
 
-from typing import Tuple
+from typing import List, Tuple
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from tfx_resampling.version import __version__
 
 # Total-variation distance up to which a fit has reached its target.
 _REACHED = 1e-6
+# Share of unlabeled records in an epoch that is worth a warning.
+_MANY_UNLABELED = 0.2
 
 _MARGINAL_NOTES = {
     "independent": "Records carry several labels and only their marginal counts are "
@@ -75,6 +77,7 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         )
         details |= _details(counts, label_sets, per_set, rule, predicted, target)
         notes += _unreached_notes(details["unreached"], predicted, target, config)
+    notes += _unlabeled_notes(counts, config, emitted)
     plan = Plan(
         label_key=counts.label_key,
         label_dtype=counts.label_dtype,
@@ -104,6 +107,20 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     if config.on_unreachable == "error" and prediction == "exact":
         _check_reached(plan, config.tolerance)
     return plan
+
+
+def _unlabeled_notes(
+    counts: LabelCounts, config: PlannerConfig, emitted: float
+) -> List[str]:
+    """Returns a warning where unlabeled records make up much more than they did."""
+    unlabeled = counts.num_unlabeled * config.unlabeled_factor
+    share = unlabeled / ((emitted + unlabeled) or 1)
+    if share <= max(_MANY_UNLABELED, 2 * counts.num_unlabeled / counts.num_records):
+        return []
+    return [
+        f"{share:.0%} of the records that an epoch emits have no label: {unlabeled:.0f}"
+        f" beside {emitted:.0f} with labels. Set unlabeled to 'drop' or to a factor."
+    ]
 
 
 def _implied(config: PlannerConfig, predicted: np.ndarray, target: np.ndarray):

@@ -79,6 +79,12 @@ def count_labels(
     skip = options.on_corrupt == "skip"
     spec = find_spec(files, compressions, label_key, strata, skip)
     counted = count_files(files, compressions, spec, options, progress)
+    if not any(label_set for label_set, _ in counted):
+        names = Features(files, compressions, skip).names
+        raise ValueError(
+            f"label feature {label_key!r} has no labels in {sum(counted.values())} "
+            f"records. Is it the right feature? The first ones have {names}."
+        )
     source = {"files": len(files), "file_pattern": str(file_pattern)}
     return to_label_counts(counted, spec, source)
 

@@ -43,6 +43,17 @@ def read_layout(directory: str) -> Optional[Layout]:
         raise ValueError(f"{path!r}: {error}") from None
 
 
+def check_natural(name: str, plan: Plan) -> None:
+    """Raises ValueError if a plan would resample a file of samples once more."""
+    is_samples = os.path.basename(name).startswith(core_layout.SAMPLES_PREFIX)
+    if is_samples and not plan.is_natural:
+        raise ValueError(
+            f"{name!r} holds samples that are resampled already; the plan would "
+            "resample them again. Read them with plan.applied(), or give the records "
+            "they were made of."
+        )
+
+
 class Streams(NamedTuple):
     """What an epoch reads: streams of files, to be read side by side.
 
@@ -173,6 +184,8 @@ def select(
     given: Dict[str, List[str]] = {}
     for name in files:
         given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
+    for name in files:
+        check_natural(name, plan)
     digest = core_layout.rule_digest(plan, options.key_feature, options.unknown_labels)
     for directory, names in given.items():
         layout = read_layout(directory)
@@ -186,17 +199,12 @@ def select(
                 f"missing, such as {missing[0]!r}. Were they deleted?"
             )
         if layout.mode == "materialize":
-            if not plan.is_natural:
-                raise ValueError(
-                    f"{directory!r} holds samples that are resampled already; the plan "
-                    "would resample them again. Read them with plan.applied(), or give "
-                    "the records they were made of."
-                )
             continue
         if layout.rule != digest:
             logging.warning(
                 "%r was stratified by another plan, key_feature or unknown_labels: "
-                "every epoch reads all of it. Run Resampler with this plan.",
+                "every epoch reads all of it. Give the plan that it was laid out by "
+                "(not its applied()), or lay it out by this one.",
                 directory,
             )
         layouts[directory] = layout

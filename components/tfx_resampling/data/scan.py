@@ -14,6 +14,7 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.data import files as files_lib
 from tfx_resampling.data.chunks import Reader, chunk_size, graph_options
 from tfx_resampling.data.features import Features
+from tfx_resampling.data.layout import check_natural
 from tfx_resampling.data.options import InputOptions
 from tfx_resampling.data.records import Chunk, Lost
 from tfx_resampling.data.resample import DecisionRule
@@ -73,10 +74,12 @@ class Scanner:
         """Yields the records of a file, in their order, a chunk at a time.
 
         Raises:
-          ValueError: the label or key feature is of another type than the plan's.
+          ValueError: the label or key feature is of another type than the plan's, or
+            the file holds samples that are resampled already.
           tf.errors.InvalidArgumentError: a record that cannot be read or parsed, or a
             label that is not in the plan; the message names file and record, or label.
         """
+        check_natural(name, self._plan)
         (compression,) = files_lib.compression_types([name], self._options.compression)
         size, rule, decide = self._prepared(name, compression)
         # TensorFlow's own threads read and decide the next chunks meanwhile.

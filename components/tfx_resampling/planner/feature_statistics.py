@@ -3,6 +3,7 @@
 from typing import Optional, Sequence
 
 import numpy as np
+from google.protobuf import message
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tfx_resampling.core.counts import LabelCounts, label_order
@@ -64,7 +65,14 @@ def label_counts(
 
 def read_datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
     """Returns the data sets of a statistics file: the whole, and slices if any."""
-    return statistics_pb2.DatasetFeatureStatisticsList.FromString(_read(path)).datasets
+    try:
+        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(_read(path))
+    except message.DecodeError:
+        raise ValueError(
+            f"{path!r} is no {STATS_FILE} of TFDV, a serialized "
+            "DatasetFeatureStatisticsList."
+        ) from None
+    return found.datasets
 
 
 def _read(path: str) -> bytes:

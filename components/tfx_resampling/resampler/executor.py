@@ -14,7 +14,7 @@ from tfx_resampling import artifacts
 from tfx_resampling.beam.run import write_resampled
 from tfx_resampling.core.layout import Layout, layout_path
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data.layout import read_layout
+from tfx_resampling.data.layout import check_natural
 from tfx_resampling.examples import split_files
 from tfx_resampling.resampler import spec
 
@@ -46,7 +46,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         plan = artifacts.read_plan(plan_uri)
         examples = input_dict[spec.NATURAL_EXAMPLES_KEY]
         files = {split: split_files(examples, split) for split in splits}
-        _check_natural(files)
+        for name in (name for split in files.values() for name in split):
+            check_natural(name, plan)
         output = artifact_utils.get_single_instance(output_dict[spec.EXAMPLES_KEY])
         names = artifact_utils.decode_split_names(examples[0].split_names)
         # Set before, because the URIs of splits are taken from it.
@@ -75,19 +76,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for name, number in counts.items():
                 output.set_int_custom_property(f"{split}_{name}", number)
         output.set_string_custom_property("resampled", options.mode)
-
-
-def _check_natural(files: Dict[str, List[str]]) -> None:
-    """Raises ValueError where files hold samples that are resampled already."""
-    for directory in {
-        os.path.dirname(name) for split in files.values() for name in split
-    }:
-        layout = read_layout(directory)
-        if layout is not None and layout.mode == "materialize":
-            raise ValueError(
-                f"examples {directory!r} are resampled already. Give Resampler the "
-                "examples that they were made of."
-            )
 
 
 def _pass_through(files: List[str], directory: str, how: str) -> None:
