@@ -14,6 +14,8 @@ from tfx_resampling.data.options import ImageOptions, InputOptions
 from tests import plans
 from tests.data import tfrecords
 
+pytestmark = pytest.mark.long
+
 NAMES = ["c", "a", "b"]  # Not sorted: columns are in the order of the plan.
 PLAN = plans.make(NAMES, [1, 1, 1])
 ORDERED = dict(epochs=1, shuffle_records=0, deterministic=True)

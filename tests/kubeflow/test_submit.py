@@ -15,6 +15,8 @@ from pipelines import kfp_parameters, kfp_spec
 from pipelines.request_recorder import RequestRecorder
 from tests.kubeflow import scripts
 
+pytestmark = pytest.mark.long
+
 PARAMS = ("--param", "target=uniform", "--param", "seed=4", "--param", "max_factor=2")
 VALUES = {"target": "uniform", "seed": 4, "max_factor": 2.0}
 

@@ -170,7 +170,9 @@ def test_a_changed_target_executes_the_planner_and_what_hangs_on_it(
     assert "NOT BLESSED, not pushed" in changed.output
 
 
-@pytest.mark.parametrize("mode", ["stratify", "materialize"])
+@pytest.mark.parametrize(
+    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.slow)]
+)
 def test_resampled_offline_training_sees_the_same(
     second_run, arguments, one_epoch, mode
 ):

@@ -17,6 +17,8 @@ from tfx_resampling import (
 
 from tests.data import image_files
 
+pytestmark = pytest.mark.long
+
 IMAGE = dict(size=(6, 8))
 
 
