@@ -7,12 +7,14 @@ import argparse
 import dataclasses
 import os
 import sys
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The pipeline's definition is no part of the installed package.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from pipelines.arguments import pairs  # noqa: E402
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -145,7 +147,7 @@ def _compile(args: argparse.Namespace) -> None:
         push_to=args.push_to or f"{root}/pushed",
         splits=None
         if args.one_set
-        else _pairs("--split", args.split or ["train=train/*", "eval=eval/*"]),
+        else pairs("--split", args.split or ["train=train/*", "eval=eval/*"]),
         label_dtype=args.label_dtype,
         count_label_sets=not args.statistics_only,
         image_key=args.image_key,
@@ -169,7 +171,7 @@ def _compile(args: argparse.Namespace) -> None:
     compiled = kfp_spec.compile_pipeline(
         options,
         args.image,
-        kfp_parameters.defaults(root, _pairs("--param", args.param)),
+        kfp_parameters.defaults(root, pairs("--param", args.param)),
         nodes,
         args.spec,
         staging=os.path.dirname(os.path.abspath(outputs[0])),
@@ -199,14 +201,6 @@ def _mapping(option: str, text: str) -> Mapping[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{option} must be a mapping, got {values!r}.")
     return values
-
-
-def _pairs(option: str, texts: List[str]) -> Dict[str, str]:
-    """Returns the values of a repeated NAME=VALUE."""
-    for text in texts:
-        if "=" not in text:
-            raise ValueError(f"{option} must be of the form NAME=VALUE, got {text!r}.")
-    return dict(text.split("=", 1) for text in texts)
 
 
 if __name__ == "__main__":

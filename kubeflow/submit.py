@@ -5,12 +5,13 @@ import datetime
 import json
 import os
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 # The code of the submission is no part of the installed package.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from pipelines import kfp_submit, vertex_submit  # noqa: E402
+from pipelines.arguments import pairs  # noqa: E402
 from pipelines.kfp_package import Package  # noqa: E402
 from pipelines.submission import Submission, SubmissionError  # noqa: E402
 
@@ -93,7 +94,7 @@ def _submit(args: argparse.Namespace) -> str:
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     submission = Submission(
         package=package,
-        parameters=package.parameters(_pairs("--param", args.param)),
+        parameters=package.parameters(pairs("--param", args.param)),
         run_name=args.run_name or f"{name}-{now}",
         experiment=args.experiment,
         pipeline_root=args.pipeline_root,
@@ -109,7 +110,7 @@ def _submit(args: argparse.Namespace) -> str:
             args.project,
             args.region,
             args.network,
-            _pairs("--label", args.label),
+            pairs("--label", args.label),
             args.api_endpoint,
         )
     if args.dry_run:
@@ -122,14 +123,6 @@ def _token(path: Optional[str]) -> Optional[str]:
         return None
     with open(path) as file:
         return file.read().strip()
-
-
-def _pairs(option: str, texts: List[str]) -> Dict[str, str]:
-    """Returns the values of a repeated NAME=VALUE."""
-    for text in texts:
-        if "=" not in text:
-            raise ValueError(f"{option} must be of the form NAME=VALUE, got {text!r}.")
-    return dict(text.split("=", 1) for text in texts)
 
 
 if __name__ == "__main__":

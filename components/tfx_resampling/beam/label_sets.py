@@ -5,11 +5,10 @@ import collections
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from tfx_resampling.beam.records import NAMESPACE
 from tfx_resampling.data import count
 from tfx_resampling.data import files as files_lib
 from tfx_resampling.data.options import InputOptions
-
-_NAMESPACE = "tfx_resampling"
 
 # Nothing here has type hints that Beam would read: it does not know those of a Counter.
 
@@ -44,8 +43,8 @@ class CountLabelSets(beam.PTransform):
 class _CountFile(beam.DoFn):
     def __init__(self, spec: count.CountSpec):
         self._spec = spec
-        self._records = Metrics.counter(_NAMESPACE, "records")
-        self._files = Metrics.counter(_NAMESPACE, "files")
+        self._records = Metrics.counter(NAMESPACE, "records")
+        self._files = Metrics.counter(NAMESPACE, "files")
 
     def process(self, name):
         compressions = files_lib.compression_types([name], "auto")

@@ -44,8 +44,9 @@ class FileDoFn(beam.DoFn):
                 self._plan, self._options.input_options, self._dropped
             )
         for found in self._scanner.scan(name):
-            for name, counter in self._counters.items():
-                counter.inc(found.counts[name])
+            if self._counters:
+                for what, number in found.counts.items():
+                    self._counters[what].inc(number)
             yield found
 
     def __getstate__(self):

@@ -13,8 +13,8 @@ from typing import List, NamedTuple, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-# Bytes of a TFRecord beside its data: length, and the checksums of both.
-_FRAMING = 16
+from tfx_resampling.data.records import FRAMING_BYTES
+
 _WORD = 8  # Bytes of a number in an index.
 
 
@@ -52,7 +52,7 @@ def write_run(
     """
     rows = np.lexsort((orders, buckets))
     sizes = np.fromiter(map(len, serialized), np.int64, len(serialized))[rows]
-    sizes += _FRAMING
+    sizes += FRAMING_BYTES
     first_rows = np.searchsorted(buckets[rows], np.arange(num_buckets + 1))
     first_bytes = np.append(0, np.cumsum(sizes))[first_rows]
 

@@ -46,7 +46,6 @@ class PlanShards(beam.DoFn):
         is_gzip = job.options.compression == "GZIP"
         if job.options.compression == "auto":
             is_gzip = any(file.is_gzip for file in files)
-        layout = {}
         if job.options.mode == "stratify":
             classes = job.classes()
             num_buckets = classes.num_cells

@@ -22,6 +22,7 @@ def read_plan(path: str):
       ValueError: no such file, or no plan; the message names it.
     """
     from tfx_resampling.core.plan import PLAN_FILE, Plan
+    from tfx_resampling.read import read_bytes
 
     if path == STANDARD_STREAM:
         text = sys.stdin.read()
@@ -33,17 +34,6 @@ def read_plan(path: str):
         return Plan.from_json(text)
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
-
-
-def read_bytes(path: str) -> bytes:
-    """Reads a file, local or remote."""
-    if "://" not in path:
-        with open(path, "rb") as file:
-            return file.read()
-    import tensorflow as tf
-
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read()
 
 
 def write(path: str, contents) -> None:
@@ -138,6 +128,7 @@ def _num_records(files: Sequence[str]) -> Optional[int]:
     import tensorflow as tf
 
     from tfx_resampling.data import files as files_lib
+    from tfx_resampling.data.records import FRAMING_BYTES
 
     kinds = files_lib.compression_types(files, "auto")
     if any(kinds):
@@ -147,7 +138,8 @@ def _num_records(files: Sequence[str]) -> Optional[int]:
     except ValueError:
         return None
     size = sum(tf.io.gfile.stat(name).length for name in files)
-    return round(size / (16 + sum(map(len, records)) / len(records)))
+    mean = sum(map(len, records)) / len(records)
+    return round(size / (FRAMING_BYTES + mean))
 
 
 def quiet_tensorflow() -> None:

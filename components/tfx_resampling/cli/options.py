@@ -14,16 +14,19 @@ def examples(required: bool = True):
     )
 
 
+on_corrupt = click.option(
+    "--on-corrupt",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="What a record that cannot be read is.",
+)
+
+
 def rule(command):
     """Options that are part of the decision rule, beside the plan."""
     for option in (
-        click.option(
-            "--on-corrupt",
-            type=click.Choice(["error", "skip"]),
-            default="error",
-            show_default=True,
-            help="What a record that cannot be read is.",
-        ),
+        on_corrupt,
         click.option(
             "--unknown-labels",
             default="error",

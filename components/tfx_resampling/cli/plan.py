@@ -51,13 +51,7 @@ def _fields(command):
 @_fields
 @click.option("--split", default="train", show_default=True, help="Of --statistics.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--on-corrupt",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="What a record that cannot be read is.",
-)
+@options.on_corrupt
 @click.option(
     "--output",
     metavar="PATH",

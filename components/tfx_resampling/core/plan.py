@@ -192,11 +192,9 @@ class Plan:
     @property
     def is_natural(self) -> bool:
         """Whether every record, labeled or not, has exactly one copy in every epoch."""
-        factors = [max(self.min_factor, min(x, self.max_factor)) for x in self.factors]
-        bounds = {self.min_factor, self.max_factor}
-        return self.unlabeled_factor == 1 and (
-            bounds == {1.0} or (set(factors) == {1.0} == set(self.factors))
-        )
+        is_one = set(self.factors) == {1.0} and self.min_factor <= 1 <= self.max_factor
+        is_bound = self.min_factor == self.max_factor == 1
+        return self.unlabeled_factor == 1 and (is_one or is_bound)
 
     def predicted_at(self, epoch: int) -> np.ndarray:
         """Returns float64 [labels], the expected occurrences emitted in an epoch.

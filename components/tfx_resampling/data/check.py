@@ -120,12 +120,11 @@ class _Counter(Scanner):
     """Counts what becomes of labels, in the graph that decides."""
 
     def _decided(self, chunk, rule) -> tuple:
-        start, epochs = self._options.start_epoch, self._options.epochs or 1
-        chunk = chunk._replace(epoch=tf.constant(start, tf.int64))
+        epochs = self._options.epochs or 1
         _, factors, copies = rule.decide(chunk, epochs)
         before, after = (
-            rule.cumulative_factors(factors, tf.constant(epoch, tf.int64))
-            for epoch in (start, start + epochs)
+            rule.cumulative_factors(factors, epoch)
+            for epoch in (chunk.epoch, chunk.epoch + epochs)
         )
         fraction = (after - before) - tf.floor(after - before)
         columns = tf.stack(

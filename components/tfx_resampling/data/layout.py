@@ -183,9 +183,8 @@ def select(
     layouts: Dict[str, Layout] = {}
     given: Dict[str, List[str]] = {}
     for name in files:
-        given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
-    for name in files:
         check_natural(name, plan)
+        given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
     digest = core_layout.rule_digest(plan, options.key_feature, options.unknown_labels)
     for directory, names in given.items():
         layout = read_layout(directory)

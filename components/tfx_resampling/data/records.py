@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfx_resampling.data.sharding import Shard
 
+# Bytes of a TFRecord beside its data: length, and the checksums of both.
+FRAMING_BYTES = 16
 # More records than any file has; bounds what numbers them.
 _MANY = 1 << 40
 

@@ -5,10 +5,14 @@ from typing import Any, Callable, NamedTuple
 import tensorflow as tf
 
 from tfx_resampling.data import checks
-from tfx_resampling.data.records import Chunk, Lost, Records, as_ragged, numbered
-
-# Bytes of a TFRecord beside its data: length, and the checksums of both.
-_FRAMING = 16
+from tfx_resampling.data.records import (
+    FRAMING_BYTES,
+    Chunk,
+    Lost,
+    Records,
+    as_ragged,
+    numbered,
+)
 
 
 class Recovery:
@@ -39,7 +43,7 @@ class Recovery:
         def locate(state, element):
             position, offset = state
             number, (record, is_end) = element
-            size = _FRAMING + tf.strings.length(record, unit="BYTE")
+            size = FRAMING_BYTES + tf.strings.length(record, unit="BYTE")
             after = offset + tf.cast(size, tf.int64)
             # An error in reading takes a number, and the end of the file is next.
             is_unread = tf.not_equal(number, position)

@@ -129,7 +129,7 @@ class Scanner:
             def decide(serialized, name):
                 none = tf.constant(0, tf.int64)
                 chunk = Chunk(
-                    epoch=none,
+                    epoch=tf.constant(self._options.start_epoch, tf.int64),
                     file=none,
                     name=name,
                     numbers=tf.range(tf.size(serialized, tf.int64)),
@@ -144,9 +144,7 @@ class Scanner:
         return size, *self._rules[key_dtype]
 
     def _decided(self, chunk: Chunk, rule: DecisionRule) -> tuple:
-        options = self._options
-        chunk = chunk._replace(epoch=tf.constant(options.start_epoch, tf.int64))
-        hashes, factors, copies = rule.decide(chunk, options.epochs or 1)
+        hashes, factors, copies = rule.decide(chunk, self._options.epochs or 1)
         columns = (chunk.serialized, hashes, factors, copies)
         if not self._dropped:
             # Here, so that what is dropped is never made into Python's objects.
@@ -156,7 +154,8 @@ class Scanner:
     def _recovered(self, name, compression, rule, position, size) -> Iterator[Scanned]:
         """Yields what can be used of a chunk, record by record, or raises."""
         reader = Reader([name], [compression], rule.features, self._options)
-        region = Lost(*(tf.constant([x], tf.int64) for x in (0, 0, position, size)))
+        fields = (self._options.start_epoch, 0, position, size)
+        region = Lost(*(tf.constant([field], tf.int64) for field in fields))
         found = reader.recover(region, lambda chunk: self._decided(chunk, rule))
         for decided in found.with_options(graph_options()):
             yield self._as_numpy(decided)

@@ -7,6 +7,7 @@ from google.protobuf import message
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tfx_resampling.core.counts import LabelCounts, label_order
+from tfx_resampling.read import read_bytes
 
 STATS_FILE = "FeatureStats.pb"
 # TFDV's name of the slice that is the whole split.
@@ -66,23 +67,13 @@ def label_counts(
 def read_datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
     """Returns the data sets of a statistics file: the whole, and slices if any."""
     try:
-        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(_read(path))
+        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(read_bytes(path))
     except message.DecodeError:
         raise ValueError(
             f"{path!r} is no {STATS_FILE} of TFDV, a serialized "
             "DatasetFeatureStatisticsList."
         ) from None
     return found.datasets
-
-
-def _read(path: str) -> bytes:
-    if "://" not in path:  # TensorFlow takes seconds to import.
-        with open(path, "rb") as file:
-            return file.read()
-    import tensorflow as tf
-
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read()
 
 
 def whole_dataset(
