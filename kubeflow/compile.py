@@ -7,7 +7,8 @@ import argparse
 import dataclasses
 import os
 import sys
-from typing import Any, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,7 +18,7 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from pipelines.arguments import pairs  # noqa: E402
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the command line's options."""
     parser = argparse.ArgumentParser(
         description="Compiles the pipeline for Kubeflow Pipelines v2 and Vertex AI, "
@@ -115,7 +116,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Compiles; returns the exit code, 2 for options that are not valid."""
     args = parse_args(argv)
     try:
@@ -130,8 +131,9 @@ def _compile(args: argparse.Namespace) -> None:
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
     from tfx_resampling import PlannerConfig, VertexTraining
 
-    from pipelines import kfp_parameters, kfp_spec, pipeline
-    from pipelines.kfp_nodes import NodeOptions
+    from pipelines import pipeline
+    from pipelines.kfp import parameters, spec
+    from pipelines.kfp.tasks import TaskOptions
 
     root = args.pipeline_root.rstrip("/")
     training = _mapping("--vertex-training", args.vertex_training or "{}")
@@ -164,14 +166,14 @@ def _compile(args: argparse.Namespace) -> None:
         beam_pipeline_args=args.beam_arg,
     )
     nodes = {
-        name: NodeOptions.from_dict(name, values or {})
+        name: TaskOptions.from_dict(name, values or {})
         for name, values in _mapping("--nodes", args.nodes).items()
     }
     outputs = args.output or ["pipeline.yaml"]
-    compiled = kfp_spec.compile_pipeline(
+    compiled = spec.compile_pipeline(
         options,
         args.image,
-        kfp_parameters.defaults(root, pairs("--param", args.param)),
+        parameters.defaults(root, pairs("--param", args.param)),
         nodes,
         args.spec,
         staging=os.path.dirname(os.path.abspath(outputs[0])),

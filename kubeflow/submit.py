@@ -5,18 +5,22 @@ import datetime
 import json
 import os
 import sys
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 # The code of the submission is no part of the installed package.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from pipelines import kfp_submit, vertex_submit  # noqa: E402
 from pipelines.arguments import pairs  # noqa: E402
-from pipelines.kfp_package import Package  # noqa: E402
-from pipelines.submission import Submission, SubmissionError  # noqa: E402
+from pipelines.kfp import (
+    kfp_submit,
+    vertex_submit,  # noqa: E402
+)
+from pipelines.kfp.package import Package  # noqa: E402
+from pipelines.kfp.submission import Submission, SubmissionError  # noqa: E402
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the command line's options."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("package", help="what compile.py wrote")
@@ -77,7 +81,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Submits; returns the exit code: 2 if it was refused, here or there."""
     args = parse_args(argv)
     try:
@@ -118,7 +122,7 @@ def _submit(args: argparse.Namespace) -> str:
     return target.submit(submission)
 
 
-def _token(path: Optional[str]) -> Optional[str]:
+def _token(path: str | None) -> str | None:
     if path is None:
         return None
     with open(path) as file:

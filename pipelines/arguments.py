@@ -1,9 +1,7 @@
 """Arguments of command lines that several scripts have."""
 
-from typing import Dict, List
 
-
-def pairs(option: str, texts: List[str]) -> Dict[str, str]:
+def pairs(option: str, texts: list[str]) -> dict[str, str]:
     """Returns the values of a repeated NAME=VALUE.
 
     Raises:

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import time
-from typing import Iterator, TextIO
+from collections.abc import Iterator
+from typing import TextIO
 
 from absl import logging as absl_logging
 

@@ -9,7 +9,7 @@ that labels are not independent. Training and evaluation scenes show different d
 import argparse
 import json
 import os
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _CORNERS = ((0, 0), (0, 16), (16, 0), (16, 16))
 _LEADING = np.array([0.6**i for i in range(10)])
 # Chance that a scene led by one digit also shows another: head digits ride along with
 # the tail (zero with nine: a rare label that mostly comes with a frequent one).
-_COMPANIONS: Dict[int, Dict[int, float]] = {
+_COMPANIONS: dict[int, dict[int, float]] = {
     0: {1: 0.30, 2: 0.15},
     1: {0: 0.40},
     2: {0: 0.30, 3: 0.15},
@@ -115,7 +115,7 @@ def _write_split(
                 )
 
 
-def _scene_digits(count: int, rng: np.random.Generator) -> List[List[int]]:
+def _scene_digits(count: int, rng: np.random.Generator) -> list[list[int]]:
     """Returns the digits that each scene shows, 0 to 3 distinct ones."""
     leading = rng.choice(10, size=count, p=_LEADING / _LEADING.sum())
     scenes = []

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Mapping, Sequence
 
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
@@ -10,7 +10,7 @@ import tfx_resampling as tr
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import v1 as tfx
-from tfx_resampling.core import strata
+from tfx_resampling.core import groups
 
 # Distinct labels that statistics keep exactly; TFDV's default of 1,000 is too few for
 # long-tailed data such as LVIS (1,203 labels).
@@ -51,9 +51,9 @@ class PipelineOptions:
       eval_steps: validation batches; 0 for all.
       min_average_precision: the mean over labels that blesses a model.
       module_file: the Trainer module, which TFX packs and installs where it trains.
-      run_fn: import path of the module's function, in place of `module_file`; it must
+      run_fn: import path of the module's function, instead of `module_file`; it must
         be installed where it trains.
-      vertex_training: the custom job on Vertex AI that trains, in place of the
+      vertex_training: the custom job on Vertex AI that trains, instead of the
         component's own process.
       enable_cache: whether executions with the same inputs are used again.
       beam_pipeline_args: for every component that runs on Beam.
@@ -61,33 +61,33 @@ class PipelineOptions:
 
     name: str
     root: str
-    data: Union[str, RuntimeParameter]
+    data: str | RuntimeParameter
     planner: tr.PlannerConfig
     push_to: str
     runtime_planner: Mapping[str, RuntimeParameter] = dataclasses.field(
         default_factory=dict
     )
-    splits: Optional[Mapping[str, str]] = None
+    splits: Mapping[str, str] | None = None
     file_pattern: str = "*"
     label_dtype: str = "bytes"
     count_label_sets: bool = True
     resample: str = "online"
     image_key: str = "image/encoded"
-    image_size: Tuple[int, int] = (32, 32)
+    image_size: tuple[int, int] = (32, 32)
     batch_size: int = 64
-    train_steps: Union[int, RuntimeParameter] = 1000
+    train_steps: int | RuntimeParameter = 1000
     eval_steps: int = 0
     min_average_precision: float = 0.0
     module_file: str = TRAINER_MODULE
-    run_fn: Optional[str] = None
-    vertex_training: Optional[tr.VertexTraining] = None
+    run_fn: str | None = None
+    vertex_training: tr.VertexTraining | None = None
     enable_cache: bool = True
     beam_pipeline_args: Sequence[str] = ()
 
 
 def create_pipeline(
     options: PipelineOptions,
-    metadata_connection_config: Optional[object] = None,
+    metadata_connection_config: object | None = None,
 ) -> tfx.dsl.Pipeline:
     """Returns the pipeline; a runner runs it.
 
@@ -105,7 +105,7 @@ def create_pipeline(
     )
 
 
-def _components(options: PipelineOptions) -> List[object]:
+def _components(options: PipelineOptions) -> list[object]:
     example_gen = tfx.components.ImportExampleGen(
         input_base=options.data, **_split_configs(options)
     )
@@ -205,7 +205,7 @@ def _split_configs(options: PipelineOptions) -> dict:
 
 def _stats_options(options: PipelineOptions) -> tfdv.StatsOptions:
     label_key = options.planner.label_key
-    columns = [strata.column_name(column) for column in options.planner.strata]
+    columns = [groups.column_name(column) for column in options.planner.group_by]
     schema = None
     if options.label_dtype == "int64":
         # Integers are counted one by one only if a schema calls them categorical.

@@ -4,7 +4,8 @@ import dataclasses
 import http.server
 import json
 import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from collections.abc import Callable
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +21,12 @@ class Request:
 
     method: str
     path: str
-    headers: Dict[str, str]
+    headers: dict[str, str]
     body: Any
 
 
 # (status, body as JSON) of a request.
-Answer = Tuple[int, Any]
+Answer = tuple[int, Any]
 
 
 class RequestRecorder:
@@ -37,7 +38,7 @@ class RequestRecorder:
     """
 
     def __init__(self, answer: Callable[[Request], Answer]):
-        self.requests: List[Request] = []
+        self.requests: list[Request] = []
         recorder = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -64,7 +65,7 @@ class RequestRecorder:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread: Optional[threading.Thread] = None
+        self._thread: threading.Thread | None = None
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "RequestRecorder":
@@ -76,7 +77,7 @@ class RequestRecorder:
         self._server.shutdown()
         self._server.server_close()
 
-    def sent(self, method: str, ending: str) -> List[Request]:
+    def sent(self, method: str, ending: str) -> list[Request]:
         """Returns the requests of a method whose path, without query, ends so."""
         return [
             request

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-from typing import Dict
 
 import numpy as np
 import tensorflow_model_analysis as tfma
@@ -44,7 +43,7 @@ class RunResults:
     def as_text(self) -> str:
         """Returns the table of labels, the summary, and the paths."""
         plan = self.plan
-        if plan.strata is None:
+        if plan.grouping is None:
             columns = {"average precision": self.average_precision}
             table = report.as_text(plan, realised=self.realised, metrics=columns)
         else:
@@ -113,7 +112,7 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
 
 def executions(
     connection: metadata_store_pb2.ConnectionConfig, name: str
-) -> Dict[str, str]:
+) -> dict[str, str]:
     """Returns component id -> "COMPLETE", "CACHED"... of the newest run."""
     store = metadata_store.MetadataStore(connection)
     context = _newest_run(store, name)
@@ -141,7 +140,7 @@ def _newest_run(store: metadata_store.MetadataStore, name: str):
 
 def _artifacts(
     store: metadata_store.MetadataStore, name: str
-) -> Dict[str, metadata_store_pb2.Artifact]:
+) -> dict[str, metadata_store_pb2.Artifact]:
     """Returns type name -> newest artifact of the newest run."""
     context = _newest_run(store, name)
     types = {kind.id: kind.name for kind in store.get_artifact_types()}

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,7 +20,7 @@ _LONGEST_ERROR = 1_000
 _WORTH_WORKERS = 256 << 20
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the command line's options."""
     from tfx_resampling.core import config, targets
 
@@ -62,9 +62,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--unlabeled", default=defaults.unlabeled, help="keep, drop or a factor"
     )
     plan.add_argument(
-        "--strata",
+        "--group-by",
         default="[]",
-        help="JSON list of columns whose groups are resampled in place of labels: "
+        help="JSON list of columns whose groups are resampled instead of labels: "
         'feature names, and objects such as {"name": "age", "boundaries": [18, 65]} or '
         '{"name": "age", "quantiles": 4}',
     )
@@ -127,7 +127,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--beam-arg",
         action="append",
         default=[],
-        help="argument for every Beam step, in place of --workers; e.g. "
+        help="argument for every Beam step, instead of --workers; e.g. "
         "--beam-arg=--runner=FlinkRunner; repeatable",
     )
     running.add_argument(
@@ -136,7 +136,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def beam_args(workers: Optional[int], data: str) -> List[str]:
+def beam_args(workers: int | None, data: str) -> list[str]:
     """Returns the arguments that run Beam on this machine.
 
     Args:
@@ -163,7 +163,7 @@ def beam_args(workers: Optional[int], data: str) -> List[str]:
     ]
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the pipeline and prints the table; returns the exit code."""
     args = parse_args(argv)
     started = time.monotonic()
@@ -193,7 +193,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
     from tfx import v1 as tfx
     from tfx_resampling import PlannerConfig
 
-    from pipelines import data_layout, demo_data, pipeline, results
+    from pipelines import demo_data, find_data, pipeline, results
 
     planner = PlannerConfig(
         label_key=args.label_key,
@@ -203,7 +203,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         max_factor=args.max_factor,
         combine=args.combine,
         unlabeled=args.unlabeled,
-        strata=args.strata,
+        group_by=args.group_by,
         split=args.split,
         seed=args.seed,
         on_unreachable=args.on_unreachable,
@@ -213,7 +213,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
     data = os.path.abspath(args.data) if args.data else os.path.join(runs, "demo")
     if not args.data:
         demo_data.build(data)
-    layout = data_layout.inspect(data, args.label_key, args.image_key)
+    layout = find_data.inspect(data, args.label_key, args.image_key)
     options = pipeline.PipelineOptions(
         name=args.name,
         root=os.path.join(runs, "artifacts", args.name),
@@ -243,7 +243,7 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         )
     except Exception as error:
         if "TFRecord" in str(error):
-            corrupt = data_layout.find_corrupt(data, layout)
+            corrupt = find_data.find_corrupt(data, layout)
             if corrupt:
                 raise ValueError(corrupt) from error
         raise

@@ -4,9 +4,10 @@ import dataclasses
 import os
 import subprocess
 import sys
-from typing import Dict, Tuple
 
 import pytest
+
+pytest_plugins = ["tests.corpus"]
 
 BATCH_SIZE = 32
 NUM_TRAIN, NUM_EVAL = 1500, 400
@@ -18,7 +19,7 @@ class Run:
 
     runs: str
     output: str
-    executions: Dict[str, str]
+    executions: dict[str, str]
     results: object
 
     @property
@@ -26,7 +27,7 @@ class Run:
         return _connection(self.runs)
 
 
-def run_local(*args: str) -> Tuple[int, str, str]:
+def run_local(*args: str) -> tuple[int, str, str]:
     """Runs the command line; returns (exit code, standard output, standard error)."""
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.run_local", *args],

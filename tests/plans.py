@@ -11,7 +11,7 @@ def make(labels, factors, **changes) -> Plan:
         label_key="label",
         label_dtype="bytes",
         multi_label=True,
-        labels=tuple(labels),
+        groups=tuple(labels),
         counts=(1,) * size,
         target=(1 / size,) * size,
         factors=tuple(float(factor) for factor in factors),
@@ -33,7 +33,7 @@ def counts(totals: dict, num_unlabeled: int = 0, **changes) -> LabelCounts:
     """Returns single-label counts of {label: count}."""
     fields = dict(
         label_key="label",
-        labels=tuple(totals),
+        groups=tuple(totals),
         counts=tuple(totals.values()),
         num_records=sum(totals.values()) + num_unlabeled,
         num_unlabeled=num_unlabeled,
@@ -50,7 +50,7 @@ def set_counts(labels: str, table: dict) -> LabelCounts:
     """
     return LabelCounts(
         label_key="label",
-        labels=tuple(labels),
+        groups=tuple(labels),
         counts=tuple(sum(n for s, n in table.items() if l in s) for l in labels),
         num_records=sum(table.values()),
         num_unlabeled=table.get("", 0),

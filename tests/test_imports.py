@@ -2,15 +2,13 @@
 
 import ast
 import importlib.util
-import pathlib
 import pkgutil
 import subprocess
 import sys
 
 import pytest
 import tfx_resampling
-from tfx_resampling import core, data
-from tfx_resampling.data import generator
+from tfx_resampling import core
 
 HEAVY = {"tensorflow", "tfx", "apache_beam", "pandas", "matplotlib"}
 
@@ -52,57 +50,6 @@ def test_the_command_line_starts_without_frameworks():
     assert "click" in loaded and not loaded & {*HEAVY, "numpy", "scipy", "rich"}
 
 
-@pytest.mark.parametrize(
-    "layer, allowed",
-    [
-        (
-            core,
-            {
-                *("numpy", "scipy", "tfx_resampling.core", "tfx_resampling.version"),
-                # By `Plan.plot`, when it is called.
-                *("matplotlib", "tfx_resampling.figures"),
-            },
-        ),
-        (
-            data,
-            {
-                *("numpy", "tensorflow", "keras", "absl"),
-                *("tfx_resampling.core", "tfx_resampling.data"),
-            },
-        ),
-        (
-            generator,
-            {
-                *("numpy", "tensorflow", "keras", "absl", "pandas", "tqdm"),
-                *("tfx_resampling.core", "tfx_resampling.data"),
-            },
-        ),
-    ],
-    ids=["core", "data", "generator"],
-)
-def test_imports_point_one_way(layer, allowed):
-    for path in pathlib.Path(layer.__path__[0]).glob("*.py"):
-        for name in imported(path):
-            top = name.partition(".")[0]
-            parts = ".".join(name.split(".")[:2])
-            known = top in sys.stdlib_module_names or {top, parts} & allowed
-            assert known, f"{path.name} imports {name}"
-
-
-def imported(path):
-    """Returns the modules that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} has a relative import"
-            # `from package import module` imports package.module.
-            if node.module == "tfx_resampling":
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
-
-
 def test_dir_lists_the_public_names():
     assert set(dir(tfx_resampling)) == set(tfx_resampling.__all__)
     assert {"Plan", "input_fn", "make_plan", "__version__"} <= set(dir(tfx_resampling))
@@ -116,7 +63,7 @@ def test_every_public_name_is_defined_where_it_says(name):
         body = ast.parse(file.read()).body
     defined = {getattr(node, "name", None) for node in body}
     assert name in defined
-    if module.startswith(("tfx_resampling.core.", "tfx_resampling.data.")):
+    if module.startswith("tfx_resampling.core."):
         assert getattr(tfx_resampling, name).__module__ == module
 
 

@@ -16,10 +16,11 @@ import pytest
 import tensorflow as tf
 from tfx import v1 as tfx
 from tfx_resampling import artifacts
-from tfx_resampling.cli import main as main_lib
+from tfx_resampling.cli import main
 from tfx_resampling.core.plan import Plan
 
-from tests.data import image_files, tfrecords
+from tests import tfrecords
+from tests.images import image_files
 
 pytestmark = pytest.mark.long
 
@@ -111,7 +112,7 @@ def test_commands(folder, monkeypatch, capsys):
     assert len(COMMANDS) >= 3
     for command in COMMANDS:
         arguments = shlex.split(command)[1:]
-        code = main_lib.main(arguments)
+        code = main.main(arguments)
         output = capsys.readouterr()
         assert code == 0, (command, output.err)
     assert os.path.exists("plan.json")

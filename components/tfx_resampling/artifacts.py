@@ -2,15 +2,18 @@
 
 import html
 import os
-from typing import Optional
 
 from tfx import types
+from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.orchestration.experimental.interactive import visualizations
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_resampling import report
 from tfx_resampling.core.plan import PLAN_FILE, Plan
+from tfx_resampling.records import files
 
 
 class ResamplePlan(types.Artifact):
@@ -97,7 +100,7 @@ PLAN_URI_KEY = "resample_plan_uri"  # in fn_args.custom_config
 PLAN_KEY = "resample_plan"  # in fn_args.hyperparameters
 
 
-def load_plan(fn_args) -> Optional[Plan]:
+def load_plan(fn_args) -> Plan | None:
     """Returns the plan that reached a Trainer module, by whichever route.
 
     - `tfx_resampling.Trainer(resample_plan=planner.outputs["resample_plan"])` sets
@@ -122,3 +125,28 @@ def load_plan(fn_args) -> Optional[Plan]:
     if hyperparameters.get(PLAN_KEY):
         return Plan.from_json(hyperparameters[PLAN_KEY])
     return None
+
+
+def split_files(examples: list[types.Artifact], split: str) -> list[str]:
+    """Returns the files of a split of examples, all of one artifact or more.
+
+    Raises:
+      ValueError: another payload format than tf.train.Example, or a split that is not
+        there or has no files.
+    """
+    for artifact in examples:
+        payload = examples_utils.get_payload_format(artifact)
+        if payload != example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE:
+            name = example_gen_pb2.PayloadFormat.Name(payload)
+            raise ValueError(
+                f"examples at {artifact.uri!r} have the payload format {name}; labels "
+                "are read from FORMAT_TF_EXAMPLE."
+            )
+        splits = artifact_utils.decode_split_names(artifact.split_names)
+        if split not in splits:
+            raise ValueError(
+                f"split {split!r} is not in the examples at {artifact.uri!r}, which "
+                f"have {splits}."
+            )
+    uris = artifact_utils.get_split_uris(examples, split)
+    return files.match_files([os.path.join(uri, "*") for uri in uris])

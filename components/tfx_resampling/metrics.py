@@ -4,7 +4,7 @@ TFMA's own metrics per class need the class ids in the EvalConfig, which is writ
 before the data is seen. This one finds the number of labels in the predictions.
 """
 
-from typing import Dict, Iterable, List, Optional, Tuple
+from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
@@ -28,7 +28,7 @@ _MIN_BINS = 1024
 # Examples that are joined into one batch.
 _JOIN = 512
 
-_Batch = Tuple[np.ndarray, np.ndarray, np.ndarray]
+_Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class AveragePrecision(metric_types.Metric):
@@ -58,10 +58,10 @@ class AveragePrecision(metric_types.Metric):
 def _computations(
     name: str = NAME,
     eval_config=None,
-    model_names: Optional[List[str]] = None,
-    output_names: Optional[List[str]] = None,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
     example_weighted: bool = False,
-) -> List[metric_types.MetricComputation]:
+) -> list[metric_types.MetricComputation]:
     result = []
     for model_name in model_names or [""]:
         for output_name in output_names or [""]:
@@ -87,11 +87,11 @@ class _Accumulator:
     def __init__(self):
         # (labels [n, labels], scores [n, labels], weights [n]); of single examples in
         # `pending`, which are joined _JOIN at a time.
-        self.pending: List[_Batch] = []
-        self.batches: List[_Batch] = []
+        self.pending: list[_Batch] = []
+        self.batches: list[_Batch] = []
         self.num_values = 0
         # float32 [2 (negative, positive), labels, bins]
-        self.histogram: Optional[np.ndarray] = None
+        self.histogram: np.ndarray | None = None
 
     def add(self, labels: np.ndarray, scores: np.ndarray, weight: float) -> None:
         self.pending.append((labels[None], scores[None], np.array([weight])))
@@ -113,7 +113,7 @@ class _Accumulator:
         for batch in other.batches:
             self._extend(batch)
 
-    def precisions(self) -> Tuple[np.ndarray, np.ndarray]:
+    def precisions(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns (average precision [labels], weight of positives [labels])."""
         self.join()
         if self.histogram is not None:
@@ -207,7 +207,7 @@ class _Combiner(beam.CombineFn):
 
     def extract_output(
         self, accumulator: _Accumulator
-    ) -> Dict[metric_types.MetricKey, float]:
+    ) -> dict[metric_types.MetricKey, float]:
         accumulator.join()
         if not accumulator.batches and accumulator.histogram is None:
             return {self._key: float("nan")}

@@ -21,7 +21,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 from tfx_resampling import report
-from tfx_resampling.data import images, labels
+from tfx_resampling.decision import labels
+from tfx_resampling.images import decode
 
 REALISED_FILE = "realised_labels.json"
 
@@ -97,7 +98,7 @@ def run_fn(fn_args: FnArgs) -> None:
         ],
     )
     realised = monitor.label_counts
-    if plan.strata is None:  # Else the plan's rows are not labels.
+    if plan.grouping is None:  # Else the plan's rows are not labels.
         logging.info("Realised:\n%s", report.as_text(plan, realised=realised))
     export(model, plan, image, fn_args.serving_model_dir)
     write_realised(plan, realised, monitor.samples_seen, fn_args)
@@ -188,7 +189,7 @@ def export(
     def serve(examples):
         encoded = tf.io.parse_example(examples, image_spec)[image.key]
         pixels = tf.map_fn(
-            lambda one: images.decode_image(one, image),
+            lambda one: decode.decode_image(one, image),
             encoded,
             fn_output_signature=tf.TensorSpec(
                 [*image.size, image.channels], pixel_dtype

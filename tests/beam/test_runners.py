@@ -12,12 +12,11 @@ from apache_beam.options import pipeline_options
 from apache_beam.runners.dask.dask_runner import DaskRunner
 from dask import distributed
 from tfx_resampling.beam import CountLabelSets, ReadResampled, ResampleOptions
-from tfx_resampling.beam.run import write_resampled
-from tfx_resampling.data import count
+from tfx_resampling.beam.write import write_resampled
+from tfx_resampling.scan import count
 
-from tests import plans
+from tests import plans, tfrecords
 from tests.beam.test_write import contents
-from tests.data import tfrecords
 
 pytestmark = pytest.mark.long
 

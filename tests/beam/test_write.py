@@ -14,19 +14,16 @@ from tfx_resampling.beam import (
     ReadResampled,
     ResampleOptions,
     WriteResampled,
-    runs,
-    sorting,
+    external_sort,
 )
-from tfx_resampling.beam.run import write_resampled
-from tfx_resampling.core.layout import layout_path
-from tfx_resampling.core.strata import Column, Strata
-from tfx_resampling.data.input_fn import input_fn
-from tfx_resampling.data.layout import read_layout
-from tfx_resampling.data.options import InputOptions
+from tfx_resampling.beam.write import write_resampled
+from tfx_resampling.core.groups import Column, Grouping
+from tfx_resampling.options import InputOptions
+from tfx_resampling.shards.manifest import manifest_path, read_manifest
+from tfx_resampling.stream.input_fn import input_fn
 
-from tests import plans
+from tests import plans, tfrecords
 from tests.beam import counters
-from tests.data import tfrecords
 
 pytestmark = pytest.mark.long
 
@@ -88,9 +85,9 @@ def test_materialized_is_what_input_fn_emits(files, tmp_path, epochs, schedule):
     found = read(tmp_path / "out")
     expected = online(files, plan, **which)
     assert Counter(found) == expected
-    assert sorted(os.listdir(tmp_path)) == ["out", "out.layout.json"]
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.manifest.json"]
     assert len(layout.names) == 4 and sum(layout.records) == len(found)
-    assert layout == read_layout(str(tmp_path / "out"))
+    assert layout == read_manifest(str(tmp_path / "out"))
     assert layout.counts == {
         "read": len(RECORDS),
         "dropped": len(RECORDS) - len(expected),
@@ -102,12 +99,12 @@ def test_materialized_is_what_input_fn_emits(files, tmp_path, epochs, schedule):
         assert abs(number - len(found) / 4) < 5 * np.sqrt(len(found) * 3 / 16)
 
 
-def test_strata_and_a_key_feature(files, tmp_path):
+def test_groups_and_a_key_feature(files, tmp_path):
     plan = plans.make(
         [f"image/id={i}" for i in range(200)],
         np.linspace(0, 4, 200),
         classes=("a", "b", "c"),
-        strata=Strata(
+        grouping=Grouping(
             (Column("image/id", "int64", tuple(str(i) for i in range(200))),),
             tuple((i,) for i in range(200)),
         ),
@@ -146,7 +143,7 @@ def test_the_same_bytes_from_other_files_in_other_runs(
     first = write(files, tmp_path / "first", mode=mode)
     # One file with everything, runs of few records.
     everything = tfrecords.write(tmp_path / "all.tfrecord", RECORDS[::-1])
-    monkeypatch.setattr(sorting, "_RUN_BYTES", 2_000)
+    monkeypatch.setattr(external_sort, "_RUN_BYTES", 2_000)
     second = write([everything], tmp_path / "second", mode=mode)
     assert len(first.names) > 5
     assert second == first
@@ -179,7 +176,7 @@ def test_stratified_has_every_record_once_beside_its_like(
     layout = write(files, tmp_path / "out", mode="stratify")
     assert Counter(read(tmp_path / "out")) == Counter(RECORDS)
     # Unlabeled, a, ab, abc; and all that are read in every epoch.
-    assert len(set(layout.strata)) == 4
+    assert len(set(layout.classes)) == 4
     assert len(layout.names) > 20
     assert layout.counts["read"] == len(RECORDS)
     for name, low, high in zip(layout.names, layout.lows, layout.highs):
@@ -284,7 +281,7 @@ class TestBad:
         left.mkdir()
         (left / "run").write_bytes(b"half")
         write(files, tmp_path / "out")
-        assert sorted(os.listdir(tmp_path)) == ["out", "out.layout.json"]
+        assert sorted(os.listdir(tmp_path)) == ["out", "out.manifest.json"]
 
     def test_one_bad_output_of_two(self, files, tmp_path):
         empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
@@ -325,11 +322,13 @@ class TestRuns:
             path = str(tmp_path / f"run-{i}.tfrecord")
             mine = slice(i * 100, (i + 1) * 100)
             paths.append(path)
-            run = runs.write_run(path, records[mine], buckets[mine], orders[mine], 9)
+            run = external_sort.write_run(
+                path, records[mine], buckets[mine], orders[mine], 9
+            )
             assert run.records.sum() == 100
             assert run.num_bytes.sum() == sum(map(len, records[mine])) + 1_600
         for first, after in ((0, 9), (0, 1), (3, 6), (4, 5), (8, 9)):
-            pieces, count = runs.read_buckets(paths, 9, first, after)
+            pieces, count = external_sort.read_buckets(paths, 9, first, after)
             mine = np.flatnonzero((buckets >= first) & (buckets < after))
             assert count == len(mine)
             joined = tmp_path / "joined.tfrecord"
@@ -343,10 +342,10 @@ class TestRuns:
             raise OSError("broken")
 
         with pytest.raises(OSError, match="broken"):
-            runs.write_whole(str(tmp_path / "a"), fail)
+            external_sort.write_whole(str(tmp_path / "a"), fail)
         assert os.listdir(tmp_path) == []
 
 
 def test_the_manifest_is_beside_the_directory(files, tmp_path):
     write(files, f"{tmp_path}/out/")
-    assert os.path.exists(layout_path(str(tmp_path / "out")))
+    assert os.path.exists(manifest_path(str(tmp_path / "out")))

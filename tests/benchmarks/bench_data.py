@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ def build(
     record_bytes: int,
     gzip: bool,
     contents: Sequence[bytes] = (),
-) -> List[str]:
+) -> list[str]:
     """Writes TFRecords of tf.train.Example and returns the names of the files, sorted.
 
     Features: `image/encoded` (`contents` in turn, or random bytes), `image/id`

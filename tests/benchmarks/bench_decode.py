@@ -8,10 +8,10 @@ with a tenth as many, where ten records are read for one that is decoded. The li
 to decode the very JPEGs that come out, from memory, with all cores, and batch them.
 Ratios of samples per second, in turns in one process; the first round warms up.
 
-What was tried, as a ratio to what is: unbatch, map and batch in place of a data set per
+What was tried, as a ratio to what is: unbatch, map and batch instead of a data set per
 batch 0.87; one batch after the other 0.87; two batches at the same time 1.0; images of
 a batch in any order 1.0. Of a 224 x 224 image alone: dct_method INTEGER_ACCURATE 0.96
-to 1.0; tf.io.decode_jpeg in place of decode_image 1.0. Not kept because pixels change:
+to 1.0; tf.io.decode_jpeg instead of decode_image 1.0. Not kept because pixels change:
 fancy_upscaling off 1.0 to 1.03; for larger images, decoding at half the size 1.3 to 1.4
 and resizing without antialiasing 2.5. Copies of a record are not decoded together,
 since they are shuffled apart. Kept: no antialiasing where an image grows, 3 to 4 times.
@@ -29,8 +29,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from tfx_resampling import ImageOptions, InputOptions, input_fn
-from tfx_resampling.data import images
-from tfx_resampling.data.options import cores
+from tfx_resampling.images import decode
+from tfx_resampling.options import cores
 
 from tests.benchmarks import bench_data
 
@@ -59,7 +59,7 @@ def from_memory(encoded: list, image: ImageOptions) -> tf.data.Dataset:
     options.autotune.enabled = False
     dataset = tf.data.Dataset.from_tensor_slices(encoded)
     dataset = dataset.map(
-        lambda one: images.decode_image(one, image),
+        lambda one: decode.decode_image(one, image),
         num_parallel_calls=cores(),
         deterministic=False,
     )

@@ -33,7 +33,7 @@ def random_counts(num_labels: int, num_sets: int, mean_labels: float) -> LabelCo
     totals = label_sets.label_totals(label_sets.weights, num_labels)
     return LabelCounts(
         label_key="labels",
-        labels=tuple(f"label {i:04d}" for i in range(num_labels)),
+        groups=tuple(f"label {i:04d}" for i in range(num_labels)),
         counts=tuple(totals.astype(int)),
         num_records=int(label_sets.weights.sum()),
         multi_label=True,

@@ -29,12 +29,12 @@ That costs `input_fn` most, the largest graph, and is why a turn has several pas
 What was tried, as a ratio to what is (1.3 KB records, rounds interleaved; noise is
 about 0.05). Not kept: deciding in a map after the interleave, 1.06 to 1.1, but then no
 error can name its record; chunks of a quarter of the bytes 0.75, of four times 0.9;
-unbatch and batch in place of rebatch 0.94; read buffers of 64 KB 0.97, of 1 MB 0.92;
+unbatch and batch instead of rebatch 0.94; read buffers of 64 KB 0.97, of 1 MB 0.92;
 private thread pools of 1, 2 and 4 threads 0.8, 1.07 and 0.84; max_intra_op_parallelism
 of 1, 1.0; reading 2 files at a time 0.98; more calls than cores 1.0; tf.data's default
 graph optimisations 0.97, with the first batch 0.2 s later. Kept: no autotuning, 1.1;
 beginning the next epoch before one ends, 1.6 (of 200,000 records per epoch). With both,
-and blocks in place of Dataset.shuffle on single samples, it was 1.55 times as fast as
+and blocks instead of Dataset.shuffle on single samples, it was 1.55 times as fast as
 the design before it.
 
 Goals are printed as met or not; the exit code is 0 either way. "Plain read" is the
@@ -48,7 +48,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 # TensorFlow reads this when it is first imported; its start-up notes help nobody here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -123,7 +123,7 @@ def contenders(files: Sequence[str], gzip: bool, plan, readers_only: bool) -> li
     ]
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the command line's options."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.bench_input",
@@ -162,7 +162,7 @@ def _positive(text: str) -> int:
     return value
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark and prints its table; returns 0."""
     args = parse_args(argv)
     # Importing TensorFlow takes seconds; --help and wrong flags should not wait for it.

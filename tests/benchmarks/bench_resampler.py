@@ -42,7 +42,7 @@ def write(directory: str, records: int, gzip: bool, mode: str, output: str) -> N
     """Writes `output` in-memory, prints seconds and the most resident bytes."""
     import apache_beam as beam
     from tfx_resampling.beam import ResampleOptions
-    from tfx_resampling.beam.run import write_resampled
+    from tfx_resampling.beam.write import write_resampled
 
     from tests.benchmarks import bench_data
 

@@ -6,7 +6,7 @@ import os
 import statistics
 import sys
 import time
-from typing import Iterator, List, Optional, Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -28,7 +28,7 @@ class Contender:
     name: str
     dataset: tf.data.Dataset
     scanned: int
-    goal: Optional[float] = None
+    goal: float | None = None
     by_emitted: bool = False
 
 
@@ -45,7 +45,7 @@ class Run:
 
     scanned: int
     emitted: int
-    rarest: Optional[int]
+    rarest: int | None
     seconds: float
 
     @property
@@ -127,7 +127,7 @@ def _rarest_share(runs: Sequence[Run]) -> str:
 
 
 def _comparison(contender: Contender, ours: Sequence[Run], peer: Sequence[Run]) -> str:
-    ratios: List[float] = []
+    ratios: list[float] = []
     for our_run, peer_run in zip(ours, peer):
         if not contender.by_emitted:
             ratios.append(our_run.scan_rate / peer_run.scan_rate)

@@ -10,7 +10,7 @@ are treated kindly: they read in the quickest way that was found, they draw from
 random number generator and not by a hash of each record, and they hand on no seeds.
 """
 
-from typing import Callable, Sequence, Tuple
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from tfx_resampling import InputOptions, Plan
@@ -141,7 +141,7 @@ def sample_from(
         )
         .filter(lambda record, label, wanted=wanted: tf.equal(label, wanted))
         .repeat()
-        for wanted in range(len(plan.labels))
+        for wanted in range(len(plan.groups))
     ]
     samples = tf.data.Dataset.sample_from_datasets(streams, weights=list(plan.target))
     return _finish(samples.take(part), batch, plan)
@@ -159,7 +159,7 @@ def _read(files: Sequence[str], compression: str) -> tf.data.Dataset:
 
 def _finish(samples: tf.data.Dataset, batch: int, plan: Plan) -> tf.data.Dataset:
     def one_hot(records, labels):
-        return records, tf.one_hot(labels, len(plan.labels))
+        return records, tf.one_hot(labels, len(plan.groups))
 
     return (
         samples.shuffle(_SHUFFLE)
@@ -171,9 +171,9 @@ def _finish(samples: tf.data.Dataset, batch: int, plan: Plan) -> tf.data.Dataset
 
 def _label(plan: Plan) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function: serialized record [] -> int32 [], index of its label."""
-    ids = tf.range(len(plan.labels))
+    ids = tf.range(len(plan.groups))
     table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(tf.constant(plan.labels), ids), -1
+        tf.lookup.KeyValueTensorInitializer(tf.constant(plan.groups), ids), -1
     )
     spec = {bench_data.LABEL_KEY: tf.io.FixedLenFeature([], tf.string)}
 
@@ -184,14 +184,14 @@ def _label(plan: Plan) -> Callable[[tf.Tensor], tf.Tensor]:
     return label_of
 
 
-def _draw(plan: Plan) -> Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]:
+def _draw(plan: Plan) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function: serialized record [] -> (label int32 [], copies int64 [])."""
     label_of = _label(plan)
     factors = tf.constant(plan.factors, tf.float32)
 
     def draw(record):
         label = label_of(record)
-        bet = tf.random.uniform([])
-        return label, tf.cast(tf.floor(factors[label] + bet), tf.int64)
+        uniform = tf.random.uniform([])
+        return label, tf.cast(tf.floor(factors[label] + uniform), tf.int64)
 
     return draw

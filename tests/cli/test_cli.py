@@ -12,13 +12,12 @@ import time
 import numpy as np
 import pytest
 import tensorflow_data_validation as tfdv
-from tfx_resampling.cli import main as main_lib
+from tfx_resampling.cli import main
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data import check
-from tfx_resampling.data.layout import read_layout
+from tfx_resampling.scan import audit
+from tfx_resampling.shards.manifest import read_manifest
 
-from tests import plans
-from tests.data import tfrecords
+from tests import plans, tfrecords
 
 pytestmark = pytest.mark.long
 
@@ -38,7 +37,7 @@ def run(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        code = main_lib.main(list(map(str, arguments)))
+        code = main.main(list(map(str, arguments)))
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -57,7 +56,7 @@ def test_plan(run, pattern):
     code, output, errors = run("plan", *flags, "--max-factor", "7", "--seed", "3")
     assert (code, errors) == (0, "")
     plan = Plan.from_json(open("plan.json").read())
-    assert plan.labels == ("a", "b", "c") and plan.counts == (630, 90, 9)
+    assert plan.groups == ("a", "b", "c") and plan.counts == (630, 90, 9)
     assert (plan.max_factor, plan.seed) == (7.0, 3)
     lines = output.splitlines()
     assert lines[0].split() == [
@@ -84,14 +83,14 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
         **values,
         "target": {"a": 0.5, "b": 0.3, "c": 0.2},
         **dict(min_factor=0.01, max_factor=50.0, tolerance=0.1, seed=5),
-        **dict(label_key="label", strata=[]),
+        **dict(label_key="label", group_by=[]),
     }
     code, _, errors = run(
         *("plan", "--examples", pattern, "--label-key", "label"),
-        *("--strata", '[{"name": "image/id", "boundaries": [300]}]'),
+        *("--group-by", '[{"name": "image/id", "boundaries": [300]}]'),
     )
     assert (code, errors) == (0, "")
-    assert len(Plan.from_json(open("plan.json").read()).labels) == 2
+    assert len(Plan.from_json(open("plan.json").read()).groups) == 2
 
 
 def test_plan_of_statistics_is_that_of_examples(run, pattern, tmp_path):
@@ -193,10 +192,10 @@ class TestCheck:
         assert code == 1
         assert "OUTSIDE" in output and "4 of 4 counts are outside" in output
 
-    def test_strata(self, run, pattern):
+    def test_groups(self, run, pattern):
         flags = ["--examples", pattern, "--label-key", "label", "--seed", "4"]
-        strata = ["--strata", '[{"name": "image/id", "boundaries": [100, 300]}]']
-        assert run("plan", *flags, *strata, "--target", "sqrt")[0] == 0
+        group_by = ["--group-by", '[{"name": "image/id", "boundaries": [100, 300]}]']
+        assert run("plan", *flags, *group_by, "--target", "sqrt")[0] == 0
         code, output, _ = run("check", "plan.json", "--examples", pattern, "--json")
         assert code == 0
         assert [row["natural"] for row in json.loads(output)["rows"]][-1] == 719
@@ -214,10 +213,10 @@ class TestCheck:
         chances = rng.uniform(0, 1, 400)
         variance = (chances * (1 - chances)).sum()
         sums = (rng.random((20_000, 400)) < chances).sum(axis=1) - chances.sum()
-        limit = check.bound(np.array([variance] * 10))[0]
+        limit = audit.bound(np.array([variance] * 10))[0]
         assert (np.abs(sums) > limit).mean() < 1e-3
         assert limit < 6 * np.sqrt(variance)
-        assert check.bound(np.zeros(3)).tolist() == [1e-3] * 3
+        assert audit.bound(np.zeros(3)).tolist() == [1e-3] * 3
 
 
 def test_apply(run, plan_file, pattern):
@@ -236,7 +235,7 @@ def test_apply(run, plan_file, pattern):
         "apply", plan_file, *flags, "--json", "--beam-arg=--direct_num_workers=1"
     )
     assert json.loads(output)["read"] == 719
-    assert read_layout("laid").mode == "stratify"
+    assert read_manifest("laid").mode == "stratify"
 
 
 @pytest.mark.parametrize(
@@ -316,7 +315,7 @@ def test_labels_that_look_like_markup(run, tmp_path):
     (tmp_path / "plan.json").write_text(plan.to_json())
     code, output, _ = run("show", "plan.json")
     assert code == 0
-    assert [line.split()[0] for line in output.splitlines()[1:4]] == list(plan.labels)
+    assert [line.split()[0] for line in output.splitlines()[1:4]] == list(plan.groups)
 
 
 def test_interrupted_nothing_is_left(tmp_path, pattern):

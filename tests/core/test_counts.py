@@ -14,7 +14,7 @@ from tests import plans
         ({}, {"num_records": 9}, "has no labels"),
         ({"a": -1}, {}, "counts must be >= 0"),
         ({"a": 1}, {"counts": (1, 2)}, "1 labels but 2 counts"),
-        ({"a": 1}, {"labels": ("a", "a"), "counts": (1, 2)}, "must be distinct"),
+        ({"a": 1}, {"groups": ("a", "a"), "counts": (1, 2)}, "must be distinct"),
         ({"a": 5}, {"num_unlabeled": 5, "num_records": 5}, "num_unlabeled must be"),
         ({"a": 5}, {"num_unlabeled": -1}, "num_unlabeled must be"),
         ({"a": 5}, {"label_dtype": "float"}, "label_dtype must be 'bytes' or 'int64'"),
@@ -28,7 +28,7 @@ def test_counts_that_do_not_fit_together_are_refused(totals, changes, message):
 def test_further_labels_have_count_0_and_their_place():
     counts = plans.set_counts("bd", {"b": 5, "bd": 2, "": 1})
     more = counts.with_labels(["c", "d", "a"])
-    assert more.labels == ("a", "b", "c", "d")
+    assert more.groups == ("a", "b", "c", "d")
     assert more.counts == (0, 7, 0, 2)
     assert more.label_sets.indices.tolist() == [1, 1, 3]
     assert more.num_records == 8

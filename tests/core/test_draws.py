@@ -1,4 +1,4 @@
-"""The decision rule in NumPy: exact rotation over epochs, uniform bets, seeds."""
+"""The decision rule in NumPy: exact rotation over epochs, uniform uniforms, seeds."""
 
 import math
 
@@ -13,8 +13,10 @@ SCHEDULES = ["constant", "linear:1", "linear:3", "linear:7", "step:1", "step:4"]
 
 
 def many_bets():
-    """float64 [5002]: 5,000 real bets and the smallest and largest possible."""
-    return np.append(draws.bets(7, np.arange(5_000, dtype=np.uint64)), [0, LARGEST_BET])
+    """float64 [5002]: 5,000 real uniforms and the smallest and largest possible."""
+    return np.append(
+        draws.uniforms(7, np.arange(5_000, dtype=np.uint64)), [0, LARGEST_BET]
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_mix_is_splitmix64(state, output):
 
 
 @pytest.mark.parametrize(
-    "bet, before, after, expected",
+    "uniform, before, after, expected",
     [
         (0.0, 0.0, 0.0, 0),
         (LARGEST_BET, 0.0, 0.0, 0),
@@ -48,8 +50,8 @@ def test_mix_is_splitmix64(state, output):
         (LARGEST_BET, 0.0, 2.0**-32, 1),
     ],
 )
-def test_copies_are_floor_differences(bet, before, after, expected):
-    assert draws.copies([bet], [before], [after]).tolist() == [expected]
+def test_copies_are_floor_differences(uniform, before, after, expected):
+    assert draws.copies([uniform], [before], [after]).tolist() == [expected]
 
 
 def test_copies_are_int64_and_take_a_scalar():
@@ -58,41 +60,41 @@ def test_copies_are_int64_and_take_a_scalar():
     assert copies.tolist() == [1, 2]
 
 
-def drawn(bets, factors, schedule, epoch):
+def drawn(uniforms, factors, schedule, epoch):
     """Returns int64 [n], the copies of an epoch, and float64 [n], P at its end."""
     before, after = (
         draws.cumulative_factors(factors, schedule.cumulative(e), e)
         for e in (epoch, epoch + 1)
     )
-    return draws.copies(bets, before, after), after
+    return draws.copies(uniforms, before, after), after
 
 
 @pytest.mark.parametrize("text", SCHEDULES)
 @pytest.mark.parametrize("factor", FACTORS)
 def test_ten_epochs_show_every_record_floor_or_ceil_times(factor, text):
     factor, schedule = float(draws.quantize(factor)), Schedule.parse(text)
-    bets = many_bets()
-    seen = np.zeros(len(bets), np.int64)
+    uniforms = many_bets()
+    seen = np.zeros(len(uniforms), np.int64)
     exact = 0.0
     for epoch in range(10):
-        copies, due = drawn(bets, np.full(len(bets), factor), schedule, epoch)
+        copies, due = drawn(uniforms, np.full(len(uniforms), factor), schedule, epoch)
         seen += copies
         (due,) = set(due.tolist())
         exact += 1 - schedule.weight(epoch) * (1 - factor)
         assert due == pytest.approx(exact, abs=2.0**-32)
         assert set(seen.tolist()) <= {math.floor(due), math.ceil(due)}
-    assert seen[bets == 0].tolist() == [math.floor(due)]
-    assert seen[bets == LARGEST_BET].tolist() == [math.ceil(due)]
+    assert seen[uniforms == 0].tolist() == [math.floor(due)]
+    assert seen[uniforms == LARGEST_BET].tolist() == [math.ceil(due)]
 
 
 @pytest.mark.parametrize("text", SCHEDULES)
 def test_copies_of_an_epoch_have_the_expected_number_and_range(text):
     schedule = Schedule.parse(text)
-    bets = draws.bets(11, np.arange(20_000, dtype=np.uint64))
+    uniforms = draws.uniforms(11, np.arange(20_000, dtype=np.uint64))
     for factor in FACTORS:
-        factors = draws.quantize(np.full(len(bets), factor))
+        factors = draws.quantize(np.full(len(uniforms), factor))
         for epoch in range(10):
-            copies, _ = drawn(bets, factors, schedule, epoch)
+            copies, _ = drawn(uniforms, factors, schedule, epoch)
             mean = 1 - schedule.weight(epoch) * (1 - factor)
             # Up to 2**-32 off the mean, for which the range has room.
             assert math.floor(mean - 1e-9) <= copies.min(), (factor, epoch)
@@ -100,34 +102,34 @@ def test_copies_of_an_epoch_have_the_expected_number_and_range(text):
             if factor <= 1:  # No schedule replicates what the plan does not.
                 assert copies.max() <= 1
             fraction = mean - math.floor(mean)
-            deviation = math.sqrt(len(bets) * fraction * (1 - fraction))
-            difference = copies.sum() - len(bets) * mean
+            deviation = math.sqrt(len(uniforms) * fraction * (1 - fraction))
+            difference = copies.sum() - len(uniforms) * mean
             bound = 4 * deviation + 1e-3
             assert abs(difference) <= bound, (factor, epoch, difference, bound)
 
 
 @pytest.mark.parametrize("text", SCHEDULES)
 def test_epochs_of_different_factors_add_up(text):
-    schedule, bets = Schedule.parse(text), many_bets()
-    factors = draws.quantize(np.random.default_rng(0).uniform(0, 3, len(bets)))
-    seen = np.zeros(len(bets), np.int64)
+    schedule, uniforms = Schedule.parse(text), many_bets()
+    factors = draws.quantize(np.random.default_rng(0).uniform(0, 3, len(uniforms)))
+    seen = np.zeros(len(uniforms), np.int64)
     for epoch in range(10):
-        copies, due = drawn(bets, factors, schedule, epoch)
+        copies, due = drawn(uniforms, factors, schedule, epoch)
         seen += copies
         assert np.all((seen == np.floor(due)) | (seen == np.ceil(due)))
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2, 9, 1_000, 100_000])
 def test_constant_schedule_is_the_sum_of_equal_factors_to_the_bit(epoch):
-    bets = many_bets()
+    uniforms = many_bets()
     rng = np.random.default_rng(0)
-    factors = draws.quantize(rng.uniform(0, 20, len(bets)))
+    factors = draws.quantize(rng.uniform(0, 20, len(uniforms)))
     factors[:5] = [0, 1, 2.0**-32, 1 - 2.0**-32, 20]
     cumulative = draws.cumulative_factors(factors, float(epoch), epoch)
     assert np.array_equal(cumulative, factors * epoch)
-    expected = np.floor(bets + factors * epoch + factors)
-    expected -= np.floor(bets + factors * epoch)
-    copies, _ = drawn(bets, factors, Schedule.parse("constant"), epoch)
+    expected = np.floor(uniforms + factors * epoch + factors)
+    expected -= np.floor(uniforms + factors * epoch)
+    copies, _ = drawn(uniforms, factors, Schedule.parse("constant"), epoch)
     assert np.array_equal(copies, expected.astype(np.int64))
 
 
@@ -174,11 +176,11 @@ def test_bad_sums_of_weights_are_refused(cumulative):
 
 
 def test_a_quarter_shows_every_record_once_in_four_epochs():
-    bets = many_bets()
-    factors = np.full(len(bets), 0.25)
-    seen = [draws.copies(bets, factors * e, factors * (e + 1)) for e in range(4)]
+    uniforms = many_bets()
+    factors = np.full(len(uniforms), 0.25)
+    seen = [draws.copies(uniforms, factors * e, factors * (e + 1)) for e in range(4)]
     assert set(np.sum(seen, axis=0).tolist()) == {1}
-    assert all(0 < epoch.sum() < len(bets) for epoch in seen)
+    assert all(0 < epoch.sum() < len(uniforms) for epoch in seen)
 
 
 @pytest.mark.parametrize("bad", [-0.5, -(2.0**-32), math.nan, math.inf, -math.inf])
@@ -197,10 +199,10 @@ def test_cumulative_factors_that_decrease_are_refused():
 
 @pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
 def test_bets_are_uniform(seed):
-    bets = draws.bets(seed, np.arange(200_000, dtype=np.uint64))
+    uniforms = draws.uniforms(seed, np.arange(200_000, dtype=np.uint64))
     bins = 64
-    observed = np.bincount((bets * bins).astype(int), minlength=bins)
-    expected = len(bets) / bins
+    observed = np.bincount((uniforms * bins).astype(int), minlength=bins)
+    expected = len(uniforms) / bins
     chi_square = ((observed - expected) ** 2 / expected).sum()
     freedom = bins - 1  # Mean of chi-square; its variance is twice that.
     bound = 4 * math.sqrt(2 * freedom)
@@ -208,23 +210,25 @@ def test_bets_are_uniform(seed):
 
 
 def test_bets_are_multiples_of_the_resolution_below_one():
-    bets = draws.bets(3, np.arange(10_000, dtype=np.uint64))
-    assert bets.dtype == np.float64
-    assert bets.min() >= 0 and bets.max() < 1
-    assert np.array_equal(bets * 2**32, np.rint(bets * 2**32))
+    uniforms = draws.uniforms(3, np.arange(10_000, dtype=np.uint64))
+    assert uniforms.dtype == np.float64
+    assert uniforms.min() >= 0 and uniforms.max() < 1
+    assert np.array_equal(uniforms * 2**32, np.rint(uniforms * 2**32))
 
 
 @pytest.mark.parametrize("one, other", [(0, 1), (1, 2), (5, 2**40 + 5)])
 def test_bets_of_two_seeds_are_unrelated(one, other):
     keys = np.arange(100_000, dtype=np.uint64)
-    correlation = np.corrcoef(draws.bets(one, keys), draws.bets(other, keys))[0, 1]
+    correlation = np.corrcoef(draws.uniforms(one, keys), draws.uniforms(other, keys))[
+        0, 1
+    ]
     bound = 4 / math.sqrt(len(keys))
     assert abs(correlation) < bound, (correlation, bound)
 
 
 def test_seeds_are_taken_modulo_two_to_the_64():
     keys = np.arange(10, dtype=np.uint64)
-    assert np.array_equal(draws.bets(5, keys), draws.bets(5 + 2**64, keys))
+    assert np.array_equal(draws.uniforms(5, keys), draws.uniforms(5 + 2**64, keys))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def counts_of(sets, weights, num_labels=None, unlabeled=0) -> LabelCounts:
     totals = label_sets.label_totals(label_sets.weights, num_labels)
     return LabelCounts(
         label_key="y",
-        labels=tuple(f"l{i:04d}" for i in range(num_labels)),
+        groups=tuple(f"l{i:04d}" for i in range(num_labels)),
         counts=tuple(int(n) for n in totals),
         num_records=int(sum(weights) + unlabeled),
         num_unlabeled=unlabeled,
@@ -218,7 +218,7 @@ def test_what_can_be_reached_is_reached(seed):
     rng = np.random.default_rng(seed)
     rows, weights = random_table(rng)
     counts = counts_of(rows, weights)
-    truth = np.exp(rng.normal(0, 0.7, len(counts.labels)))
+    truth = np.exp(rng.normal(0, 0.7, len(counts.groups)))
     rule = dict(
         combine="product", min_factor=0.0, max_factor=100.0, unlabeled_factor=1.0
     )
@@ -297,7 +297,7 @@ def test_close_to_the_closest_and_no_worse_than_plain_rules(seed):
 # A train never comes without a person.
 RIDING = LabelCounts(
     label_key="y",
-    labels=("person", "train"),
+    groups=("person", "train"),
     counts=(100, 10),
     num_records=100,
     multi_label=True,

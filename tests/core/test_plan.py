@@ -80,8 +80,8 @@ def test_every_field_is_required(field):
         ({"min_factor": -1}, "min_factor must be"),
         ({"max_factor": None}, "max_factor must be"),
         ({"min_factor": 5.0, "max_factor": 4.0}, "min_factor must be <= max_factor"),
-        ({"labels": ["a", "a", "b"]}, "labels must be distinct"),
-        ({"labels": []}, "at least one label"),
+        ({"groups": ["a", "a", "b"]}, "groups must be distinct"),
+        ({"groups": []}, "at least one label"),
         ({"combine": "sum"}, "combine must be one of"),
         ({"schedule": "linear"}, "schedule must be .*'linear:10'"),
         ({"schedule": "step:0"}, "schedule must be .*got 'step:0'"),
@@ -101,8 +101,8 @@ def test_reading_is_strict(fields, message):
         ("seed", 1.5),
         ("seed", 2**64),
         ("label_key", 5),
-        ("labels", "abc"),
-        ("labels", [1, 2, 3]),
+        ("groups", "abc"),
+        ("groups", [1, 2, 3]),
         ("counts", None),
         ("counts", [1.5, 2.0, 3.0]),
         ("num_records", -1),
@@ -140,7 +140,7 @@ def test_natural_gives_every_record_once():
     assert natural.predicted_records == plan.num_records == 113
     assert natural.distance == pytest.approx(0)
     assert natural.target == pytest.approx([80 / 123, 40 / 123, 3 / 123])
-    assert (natural.labels, natural.seed) == (plan.labels, plan.seed)
+    assert (natural.groups, natural.seed) == (plan.groups, plan.seed)
     assert natural.schedule == "constant"
 
 

@@ -219,7 +219,7 @@ def test_epochs_of_a_schedule_emit_what_is_predicted_for_them(schedule, combine)
     numbers = np.array(list(table.values()))
     factors = np.repeat(final, numbers)
     of_set = np.repeat(np.arange(len(table)), numbers)
-    bets = draws.bets(plan.seed, np.arange(len(factors), dtype=np.uint64))
+    uniforms = draws.uniforms(plan.seed, np.arange(len(factors), dtype=np.uint64))
     member = np.array([[letter in letters for letter in "abc"] for letters in table])
     for epoch in range(6):
         in_epoch = 1 + weights.weight(epoch) * (final - 1)
@@ -227,7 +227,7 @@ def test_epochs_of_a_schedule_emit_what_is_predicted_for_them(schedule, combine)
         assert plan.predicted_at(epoch) == pytest.approx((numbers * in_epoch) @ member)
         assert plan.predicted_records_at(epoch) == pytest.approx(numbers @ in_epoch)
         copies = draws.copies(
-            bets,
+            uniforms,
             draws.cumulative_factors(factors, weights.cumulative(epoch), epoch),
             draws.cumulative_factors(factors, weights.cumulative(epoch + 1), epoch + 1),
         )

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Dict
 
 import pytest
 
@@ -28,7 +27,7 @@ class CleanEnvironment:
     """
 
     python: str
-    variables: Dict[str, str]
+    variables: dict[str, str]
     wheel: str
 
 
@@ -91,7 +90,7 @@ def clean(tmp_path_factory, wheel) -> CleanEnvironment:
 
 @pytest.fixture(scope="session")
 def bucket(tmp_path_factory) -> str:
-    """A directory in place of a bucket, the pipeline root."""
+    """A directory instead of a bucket, the pipeline root."""
     return str(tmp_path_factory.mktemp("bucket"))
 
 
@@ -117,10 +116,10 @@ def options(bucket):
 @pytest.fixture(scope="session")
 def compiled(options):
     """The pipeline compiled to spec 2.1."""
-    from pipelines import kfp_parameters, kfp_spec
+    from pipelines.kfp import parameters, spec
 
-    values = kfp_parameters.defaults(options.root, {})
-    return kfp_spec.compile_pipeline(options, "image:1", values)
+    values = parameters.defaults(options.root, {})
+    return spec.compile_pipeline(options, "image:1", values)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ import json
 import os
 import signal
 import subprocess
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -20,7 +21,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 _PARALLEL = 2
 _TIMEOUT_SECONDS = 300
 
-Artifact = Dict[str, Any]  # A RuntimeArtifact as JSON.
+Artifact = dict[str, Any]  # A RuntimeArtifact as JSON.
 
 
 @dataclasses.dataclass
@@ -35,11 +36,11 @@ class Task:
     """
 
     name: str
-    executor_input: Dict[str, Any]
+    executor_input: dict[str, Any]
     container: Mapping[str, Any]
     directory: str
 
-    def command(self, part: Mapping[str, Any]) -> List[str]:
+    def command(self, part: Mapping[str, Any]) -> list[str]:
         """Returns command and arguments with the placeholder filled."""
         text = json.dumps(self.executor_input)
         arguments = [*part["command"], *part.get("args", [])]
@@ -64,9 +65,9 @@ class JobRun:
       tasks: task -> as it was executed.
     """
 
-    outputs: Dict[str, Dict[str, Artifact]]
-    executed: List[str]
-    tasks: Dict[str, Task]
+    outputs: dict[str, dict[str, Artifact]]
+    executed: list[str]
+    tasks: dict[str, Task]
 
     def uri(self, task: str, output: str) -> str:
         return self.outputs[task][output]["uri"]
@@ -99,15 +100,15 @@ class Cluster:
         self._root = root
         self._drivers = drivers
         self._prefix = list(prefix)
-        self._cache: Dict[str, Dict[str, Artifact]] = {}
+        self._cache: dict[str, dict[str, Artifact]] = {}
         self._numbers = itertools.count(1)  # Runs may start in several threads.
 
     def run(
         self,
         job: Mapping[str, Any],
-        parameters: Optional[Mapping[str, Any]] = None,
-        only: Optional[Callable[[str], bool]] = None,
-        given: Optional[Mapping[str, Dict[str, Artifact]]] = None,
+        parameters: Mapping[str, Any] | None = None,
+        only: Callable[[str], bool] | None = None,
+        given: Mapping[str, dict[str, Artifact]] | None = None,
     ) -> JobRun:
         """Executes the tasks of a job in the order of their dependencies.
 
@@ -130,7 +131,7 @@ class Cluster:
             if name not in result.outputs and (only is None or only(name))
         }
         with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
-            running: Dict[Any, str] = {}
+            running: dict[Any, str] = {}
             while waiting or running:
                 for name in [
                     name
@@ -209,7 +210,7 @@ class Cluster:
 
 def parameter_values(
     job: Mapping[str, Any], given: Mapping[str, Any]
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Returns the value of each runtime parameter: as given, or its default."""
     definitions = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
     unknown = set(given) - set(definitions)
@@ -242,7 +243,7 @@ def make_task(
         artifact = {"name": f"{own}/{key}", "uri": uri}
         artifact["type"] = definition["artifactType"]
         artifacts[key] = {"artifacts": [artifact]}
-    inputs: Dict[str, Any] = {"artifacts": {}}
+    inputs: dict[str, Any] = {"artifacts": {}}
     for key, source in task["inputs"].get("artifacts", {}).items():
         origin = source["taskOutputArtifact"]
         artifact = outputs[origin["producerTask"]][origin["outputArtifactKey"]]
@@ -269,7 +270,7 @@ def make_task(
     )
 
 
-def outputs_of(task: Task) -> Dict[str, Artifact]:
+def outputs_of(task: Task) -> dict[str, Artifact]:
     """Returns the artifacts of a task that has ended, as the next one gets them."""
     made = _read(task.executor_input["outputs"]["outputFile"]).get("artifacts", {})
     result = {}
@@ -298,7 +299,7 @@ def _value(
     return constant["constant"] if is_new else constant["constantValue"]
 
 
-def _read(path: str) -> Dict[str, Any]:
+def _read(path: str) -> dict[str, Any]:
     with open(path) as file:
         text = file.read()
     from google.protobuf import json_format

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
 import pytest
 
@@ -39,7 +39,7 @@ def run(*command) -> str:
 class Buildah:
     """buildah with a storage of its own."""
 
-    program: Tuple[str, ...]
+    program: tuple[str, ...]
 
     def __call__(self, *arguments) -> str:
         return run(*self.program, *arguments)
@@ -132,12 +132,10 @@ def test_executes_tasks_of_the_compiled_pipeline(
     buildah, container, options, demo_data, first_parameters
 ):
     """From example-gen to the plan, each in a container by its command."""
-    from pipelines import kfp_parameters, kfp_spec
+    from pipelines.kfp import parameters, spec
 
     bucket = options.root
-    job = kfp_spec.compile_pipeline(
-        options, IMAGE, kfp_parameters.defaults(bucket, {})
-    ).job
+    job = spec.compile_pipeline(options, IMAGE, parameters.defaults(bucket, {})).job
     before = os.umask(0)  # The user writes where root made the directories.
     os.chmod(bucket, 0o777)
     for directory in (demo_data, bucket):

@@ -12,8 +12,8 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipelines import kfp_spec
-from pipelines.kfp_nodes import NodeOptions
+from pipelines.kfp import spec as spec_lib
+from pipelines.kfp.tasks import TaskOptions
 from tests.kubeflow import scripts
 from tests.kubeflow.conftest import REPOSITORY
 
@@ -259,7 +259,7 @@ def test_wrong_options_are_one_line(tmp_path, monkeypatch, capsys, arguments, me
 
 def test_node_selectors_are_refused_in_json():
     platform = {"platforms": {}}
-    package = kfp_spec.CompiledPipeline({"pipelineSpec": {}}, platform)
+    package = spec_lib.CompiledPipeline({"pipelineSpec": {}}, platform)
     with pytest.raises(ValueError, match="output must be a .yaml file where nodes"):
         package.write("pipeline.json")
 
@@ -267,7 +267,7 @@ def test_node_selectors_are_refused_in_json():
 @pytest.mark.parametrize("retries", [-1, 1.5])
 def test_node_options_are_checked(retries):
     with pytest.raises(ValueError, match="retries must be an integer from 0"):
-        NodeOptions(retries=retries)
+        TaskOptions(retries=retries)
 
 
 def offline():

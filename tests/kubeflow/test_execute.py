@@ -14,7 +14,9 @@ import tensorflow as tf
 import tfx_resampling as tr
 from tfx_resampling import artifacts
 
-from pipelines import kfp_parameters, kfp_spec, results
+from pipelines import results
+from pipelines.kfp import parameters
+from pipelines.kfp import spec as spec_lib
 from pipelines.training.module import REALISED_FILE
 from tests.conftest import BATCH_SIZE, NUM_TRAIN
 from tests.kubeflow import emulator
@@ -111,7 +113,7 @@ def test_the_plan_and_its_report_are_where_the_readme_says(first_run):
     metadata = first_run.outputs["ResamplePlanner"]["resample_plan"]["metadata"]
     plan = plan_of(first_run)
     assert metadata["label_key"] == "labels"
-    assert metadata["num_labels"] == len(plan.labels)
+    assert metadata["num_labels"] == len(plan.groups)
     assert metadata["predicted_records"] == pytest.approx(plan.predicted_records)
     assert metadata["distance_to_target"] == pytest.approx(plan.distance)
 
@@ -123,14 +125,14 @@ OTHERS = {
 
 
 def kill_and_restart(clean, options, bucket, first_run, first_parameters):
-    """Trains on a machine that goes away, with a module file in place of `run_fn`.
+    """Trains on a machine that goes away, with a module file instead of `run_fn`.
 
     The second time with the same ExecutorInput, as a backend retries a task. Returns
     the task, and the log of the first and of the second time.
     """
     packed = dataclasses.replace(options, run_fn=None)
-    values = kfp_parameters.defaults(options.root, {})
-    spec = kfp_spec.compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
+    values = parameters.defaults(options.root, {})
+    spec = spec_lib.compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
     variables = {k: v for k, v in clean.variables.items() if k != "PYTHONPATH"}
     machine = emulator.Cluster(variables, bucket)
     steps = 3 * first_parameters["train_steps"]
@@ -158,8 +160,8 @@ def kill_and_restart(clean, options, bucket, first_run, first_parameters):
 def later(clean, cluster, bucket, options, compiled, first_run, first_parameters):
     """All other runs, two at a time: name -> future."""
     upstream = {name: first_run.outputs[name] for name in UPSTREAM}
-    old = kfp_spec.compile_pipeline(
-        options, "image:1", kfp_parameters.defaults(options.root, {}), version="2.0"
+    old = spec_lib.compile_pipeline(
+        options, "image:1", parameters.defaults(options.root, {}), version="2.0"
     )
     other = {**first_parameters, **OTHERS}
     planned = {"ResamplePlanner", "Trainer"}.__contains__

@@ -11,7 +11,8 @@ import yaml
 from google.auth import credentials
 from google.cloud.aiplatform import initializer
 
-from pipelines import kfp_parameters, kfp_spec
+from pipelines.kfp import parameters
+from pipelines.kfp import spec as spec_lib
 from pipelines.request_recorder import RequestRecorder
 from tests.kubeflow import scripts
 
@@ -27,8 +28,8 @@ def package(options, tmp_path_factory):
     import dataclasses
 
     in_bucket = dataclasses.replace(options, root="gs://bucket/root")
-    compiled = kfp_spec.compile_pipeline(
-        in_bucket, "image:1", kfp_parameters.defaults("gs://bucket/root", {})
+    compiled = spec_lib.compile_pipeline(
+        in_bucket, "image:1", parameters.defaults("gs://bucket/root", {})
     )
     directory = tmp_path_factory.mktemp("package")
     for name in ("pipeline.yaml", "pipeline.json"):
@@ -137,12 +138,12 @@ def test_kfp_upload_keeps_one_version_per_content(package, capsys):
 
 
 def test_kfp_sends_node_selectors(options, tmp_path, capsys):
-    from pipelines.kfp_nodes import NodeOptions
+    from pipelines.kfp.tasks import TaskOptions
 
-    values = kfp_parameters.defaults(options.root, {})
-    nodes = {"Trainer": NodeOptions(node_selector={"pool": "gpu"})}
+    values = parameters.defaults(options.root, {})
+    nodes = {"Trainer": TaskOptions(node_selector={"pool": "gpu"})}
     path = str(tmp_path / "pipeline.yaml")
-    kfp_spec.compile_pipeline(options, "image:1", values, nodes).write(path)
+    spec_lib.compile_pipeline(options, "image:1", values, nodes).write(path)
     with RequestRecorder(KubeflowServer()) as server:
         assert submit(capsys, "kfp", path, "--host", server.url)[0] == 0
     (run,) = server.sent("POST", "/runs")

@@ -36,7 +36,7 @@ def test_every_component_ran(run):
 
 def test_the_plan_is_the_one_made_without_tfx(run, one_epoch):
     plan, expected = run.results.plan, one_epoch[0]
-    assert plan.labels == expected.labels
+    assert plan.groups == expected.groups
     assert plan.counts == expected.counts
     assert plan.factors == pytest.approx(expected.factors)
     assert (plan.num_records, plan.num_unlabeled) == (
@@ -81,7 +81,7 @@ def eval_truth(demo_data, labels):
 def test_pushed_model_serves_jpegs_and_was_evaluated_on_the_natural_split(
     run, demo_data
 ):
-    examples, hot = eval_truth(demo_data, run.results.plan.labels)
+    examples, hot = eval_truth(demo_data, run.results.plan.groups)
     model = tf.saved_model.load(run.results.model_path)
     serve = model.signatures["serving_default"]
     probabilities = serve(examples=tf.constant(examples))["probabilities"].numpy()
@@ -249,7 +249,7 @@ def test_own_records_with_integer_labels_gzip_and_no_splits(tmp_path, demo_data)
     )
     plan = result.results.plan
     assert plan.label_dtype == "int64"
-    assert plan.labels == tuple(str(n) for n in np.flatnonzero(truth))
+    assert plan.groups == tuple(str(n) for n in np.flatnonzero(truth))
     # Four fifths of the records, by hash, are the training split.
     assert 420 <= plan.num_records <= 540
     assert (np.array(plan.counts) <= truth[truth > 0]).all()

@@ -78,8 +78,8 @@ def test_transformed_examples_are_planned_for_exactly(plans):
     plan = found["examples"]
     train = [name for name in files if "Split-train" in name]
     assert plan.label_dtype == "int64" and plan.multi_label
-    assert plan.labels == tuple(str(i) for i in range(10))  # In numeric order.
-    assert dict(zip(plan.labels, plan.counts)) == truth(train)
+    assert plan.groups == tuple(str(i) for i in range(10))  # In numeric order.
+    assert dict(zip(plan.groups, plan.counts)) == truth(train)
     assert plan.prediction == "exact"
 
 
@@ -87,7 +87,7 @@ def test_statistics_of_transform_cover_all_splits_and_say_so(plans):
     found, files = plans
     plan = found["statistics"]
     assert plan.label_dtype == "int64"
-    assert dict(zip(plan.labels, plan.counts)) == truth(files)
+    assert dict(zip(plan.groups, plan.counts)) == truth(files)
     assert "all splits together" in plan.warnings[0]
 
 

@@ -1,8 +1,8 @@
 """PTransforms of the package, usable in any Beam pipeline."""
 
-from tfx_resampling.beam.label_sets import CountLabelSets
-from tfx_resampling.beam.options import ResampleOptions
-from tfx_resampling.beam.records import ReadResampled
+from tfx_resampling.beam.count import CountLabelSets
+from tfx_resampling.beam.read import ReadResampled
+from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.beam.write import WriteResampled
 
 __all__ = ["CountLabelSets", "ReadResampled", "ResampleOptions", "WriteResampled"]

@@ -4,12 +4,12 @@ import logging
 
 import click
 
-from tfx_resampling.cli import common, options
+from tfx_resampling.cli import common
 
 
 @click.command("apply")
 @click.argument("plan")
-@options.examples()
+@common.examples()
 @click.option("--output", required=True, metavar="DIR", help="Not yet there.")
 @click.option(
     "--mode",
@@ -26,7 +26,7 @@ from tfx_resampling.cli import common, options
     show_default=True,
     help="Of what is written; auto: as what is read.",
 )
-@options.rule
+@common.rule
 @click.option(
     "--beam-arg",
     "beam_args",
@@ -34,7 +34,7 @@ from tfx_resampling.cli import common, options
     metavar="ARG",
     help="For Beam, e.g. --beam-arg=--direct_num_workers=2; repeatable.",
 )
-@options.json_flag
+@common.json_flag
 def command(plan, examples, output, mode, num_shards, compression, beam_args, as_json,
             **rule):  # fmt: skip
     """Writes the samples of a plan's epochs to a directory of TFRecord files."""
@@ -42,15 +42,15 @@ def command(plan, examples, output, mode, num_shards, compression, beam_args, as
     common.quiet_tensorflow()
     import apache_beam as beam
 
-    from tfx_resampling.beam.options import ResampleOptions
-    from tfx_resampling.beam.run import write_resampled
-    from tfx_resampling.data import files
+    from tfx_resampling.beam.resample_options import ResampleOptions
+    from tfx_resampling.beam.write import write_resampled
+    from tfx_resampling.records import files
 
     chosen = ResampleOptions(
         mode=mode,
         num_shards=num_shards,
         compression={"auto": "auto", "none": "", "gzip": "GZIP"}[compression],
-        **options.rule_values(**rule),
+        **common.rule_values(**rule),
     )
     # Beam logs errors with tracebacks, which come back as errors too.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)

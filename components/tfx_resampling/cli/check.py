@@ -2,14 +2,14 @@
 
 import click
 
-from tfx_resampling.cli import common, options
+from tfx_resampling.cli import common
 
 
 @click.command("check")
 @click.argument("plan")
-@options.examples()
-@options.rule
-@options.json_flag
+@common.examples()
+@common.rule
+@common.json_flag
 def command(plan, examples, as_json, **rule):
     """Decides on every record and compares with what the plan predicts.
 
@@ -17,17 +17,17 @@ def command(plan, examples, as_json, **rule):
     for these records is once in a thousand times.
     """
     plan = common.read_plan(plan)
-    rule = options.rule_values(**rule)
+    rule = common.rule_values(**rule)
     common.quiet_tensorflow()
-    from tfx_resampling.data import files
-    from tfx_resampling.data.check import check_plan
-    from tfx_resampling.data.options import InputOptions
+    from tfx_resampling.options import InputOptions
+    from tfx_resampling.records import files
+    from tfx_resampling.scan.audit import check_plan
 
     names = files.match_files(list(examples))
     with common.progress("deciding", names) as decided:
         found = check_plan(names, plan, InputOptions(**rule), decided)
-    what = "strata" if plan.strata else "labels"
-    names = [*plan.labels, "all records"]
+    what = "groups" if plan.grouping else "labels"
+    names = [*plan.groups, "all records"]
     rows = [
         {
             "label": label,

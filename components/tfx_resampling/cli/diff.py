@@ -5,11 +5,11 @@ import math
 
 import click
 
-from tfx_resampling.cli import common, options
+from tfx_resampling.cli import common
 
 # What is shown per label, or says nothing of what a plan does.
 _ELSEWHERE = {
-    *("labels", "classes", "counts", "target", "factors", "predicted"),
+    *("groups", "classes", "counts", "target", "factors", "predicted"),
     *("diagnostics", "provenance", "warnings"),
 }
 
@@ -17,7 +17,7 @@ _ELSEWHERE = {
 @click.command("diff")
 @click.argument("before")
 @click.argument("after")
-@options.json_flag
+@common.json_flag
 def command(before, after, as_json):
     """Shows what changed between two plans; labels that did not are left out."""
     if before == after == common.STANDARD_STREAM:
@@ -67,12 +67,12 @@ def _labels(before, after) -> list:
     columns = [
         {
             label: {key: getattr(plan, key)[i] for key in _FORMS}
-            for i, label in enumerate(plan.labels)
+            for i, label in enumerate(plan.groups)
         }
         for plan in (before, after)
     ]
     rows = []
-    for label in dict.fromkeys([*before.labels, *after.labels]):
+    for label in dict.fromkeys([*before.groups, *after.groups]):
         both = [column.get(label) for column in columns]
         row = {key: [one and one[key] for one in both] for key in _FORMS}
         if None in both or not all(_same(*values) for values in row.values()):

@@ -5,11 +5,23 @@ Starts without TensorFlow, which only what reads records imports.
 
 import importlib
 import sys
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import click
+from click import shell_completion
 
 from tfx_resampling.version import __version__
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell):
+    """Prints the script: eval "$(tfx-resampling completion bash)"."""
+    pass
+
+    kind = shell_completion.get_completion_class(shell)
+    click.echo(kind(cli, {}, "tfx-resampling", "_TFX_RESAMPLING_COMPLETE").source())
+
 
 _COMMANDS = ("plan", "show", "diff", "check", "apply", "completion")
 # Exit codes: wrong input or options; interrupted, as shells have it.
@@ -19,10 +31,10 @@ _WRONG, _INTERRUPTED = 2, 130
 class _Commands(click.Group):
     """Imports a command when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> List[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
         return importlib.import_module(f"tfx_resampling.cli.{cmd_name}").command
@@ -38,7 +50,7 @@ def cli(debug: bool) -> None:  # `main` takes it out, wherever it is.
     """
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code.
 
     0: done. 1: `check` found a count outside of its bound. 2: an error, which is one

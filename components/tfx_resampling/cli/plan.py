@@ -2,11 +2,11 @@
 
 import json
 import os
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import click
 
-from tfx_resampling.cli import common, options
+from tfx_resampling.cli import common
 
 # Fields of PlannerConfig that are flags as they are: (name, metavar, help).
 _FIELDS = (
@@ -15,7 +15,7 @@ _FIELDS = (
     ("max_factor", "FACTOR", "Upper bound of it, 100 by default."),
     ("combine", "RULE", "product, max, min or mean of the labels' factors."),
     ("unlabeled", "KEEP", "Records without a label: keep, drop or a factor."),
-    ("strata", "JSON", "Columns whose groups are resampled in place of labels."),
+    ("group_by", "JSON", "Columns whose groups are resampled instead of labels."),
     ("on_unreachable", "HOW", "warn or error."),
     ("tolerance", "DISTANCE", "Distance up to which a target counts as reached."),
     ("schedule", "SCHEDULE", "constant, linear:E or step:E."),
@@ -35,7 +35,7 @@ def _fields(command):
     metavar="PATH",
     help="FeatureStats.pb of TFDV, or the artifact of StatisticsGen it is in.",
 )
-@options.examples(required=False)
+@common.examples(required=False)
 @click.option("--label-key", required=True, help="The label feature.")
 @click.option(
     "--target",
@@ -51,13 +51,13 @@ def _fields(command):
 @_fields
 @click.option("--split", default="train", show_default=True, help="Of --statistics.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@options.on_corrupt
+@common.on_corrupt
 @click.option(
     "--output",
     metavar="PATH",
     help="Where the plan goes, - for standard output.  [default: plan.json]",
 )
-@options.json_flag
+@common.json_flag
 def command(
     statistics, examples, label_key, targets, split, seed, on_corrupt, output, as_json,
     **fields,
@@ -80,8 +80,8 @@ def command(
         for target in targets
     ]
     if statistics:
-        if configs[0].strata:
-            raise ValueError("--strata must be counted: give --examples.")
+        if configs[0].group_by:
+            raise ValueError("--group-by must be counted: give --examples.")
         counts = _from_statistics(statistics, split, label_key)
     else:
         counts = _from_examples(examples, configs[0], on_corrupt)
@@ -127,16 +127,16 @@ def _from_statistics(path: str, split: str, label_key: str):
 
 def _from_examples(patterns, config, on_corrupt: str):
     common.quiet_tensorflow()
-    from tfx_resampling.data import files
-    from tfx_resampling.data.count import count_labels
-    from tfx_resampling.data.options import InputOptions
+    from tfx_resampling.options import InputOptions
+    from tfx_resampling.records import files
+    from tfx_resampling.scan.count import count_labels
 
     names = files.match_files(list(patterns))
     with common.progress("counting", names) as counted:
         return count_labels(
             names,
             config.label_key,
-            strata=config.strata,
+            group_by=config.group_by,
             options=InputOptions(on_corrupt=on_corrupt),
             progress=counted,
         )
@@ -160,7 +160,7 @@ def summary(plan) -> dict:
     """Returns what a plan does, in JSON types."""
     names = ("label", "natural", "share", "target", "factor", "predicted_share")
     columns = (
-        plan.labels,
+        plan.groups,
         plan.counts,
         plan.natural_shares.tolist(),
         plan.target,
@@ -180,7 +180,7 @@ def summary(plan) -> dict:
     }
 
 
-def _compare(targets: Sequence[str], plans: List, as_json: bool) -> None:
+def _compare(targets: Sequence[str], plans: list, as_json: bool) -> None:
     if as_json:
         common.write_json(dict(zip(targets, map(summary, plans))))
         return
@@ -188,14 +188,14 @@ def _compare(targets: Sequence[str], plans: List, as_json: bool) -> None:
 
     first = plans[0]
     places = report.decimals(first)
-    order = sorted(range(len(first.labels)), key=lambda i: -first.counts[i])
+    order = sorted(range(len(first.groups)), key=lambda i: -first.counts[i])
     names = ["label", "natural", "share"]
     for target in targets:
         names += [f"{target}: factor", "share"]
     rows = []
     for i in order:
         row = [
-            first.labels[i],
+            first.groups[i],
             str(first.counts[i]),
             _share(first.natural_shares[i], places),
         ]

@@ -2,14 +2,14 @@
 
 import click
 
-from tfx_resampling.cli import common, options
+from tfx_resampling.cli import common
 
 
 @click.command("show")
 @click.argument("plan")
 @click.option("--html", metavar="PATH", help="Write the report, one HTML page.")
 @click.option("--png", metavar="PATH", help="Write the figure; needs matplotlib.")
-@options.json_flag
+@common.json_flag
 def command(plan, html, png, as_json):
     """Shows a plan.json, the directory it is in, or - for standard input."""
     if common.STANDARD_STREAM in (html, png) and (as_json or html == png):

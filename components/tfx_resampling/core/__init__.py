@@ -1,0 +1,6 @@
+"""The plan: natural distribution A, target B, factors T, as NumPy arithmetic.
+
+In: counts of labels or groups (`LabelCounts`) and options (`PlannerConfig`).
+Out: a `Plan`, and `draws`, the one rule of how many copies an epoch yields.
+May import: NumPy, SciPy, the standard library; nothing else of the package but `version`.
+"""

@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import math
-from typing import Any, Mapping, Optional, Sequence, Union
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx_resampling.core import targets
+from tfx_resampling.core.groups import ColumnSpec, format_columns, parse_columns
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.core.strata import ColumnSpec, format_columns, parse_columns
 
 COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
@@ -42,8 +43,8 @@ class PlannerConfig:
         "product", "max", "min" or "mean".
       unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
         factor.
-      strata: columns whose combinations are resampled in place of labels: feature names
-        and `Bucket`s. A stratum is named "site=north, age=[18, 65)", also in a target
+      group_by: columns whose combinations are resampled instead of labels: feature names
+        and `Bucket`s. A group is named "site=north, age=[18, 65)", also in a target
         that is a mapping. Empty for labels.
       split: the split whose statistics are the natural distribution.
       seed: seed of the decision rule, part of the plan.
@@ -63,13 +64,13 @@ class PlannerConfig:
     """
 
     label_key: str
-    target: Union[str, Mapping[str, Union[int, float]]] = "uniform"
-    size: Union[None, str, int, float] = None
+    target: str | Mapping[str, int | float] = "uniform"
+    size: None | str | int | float = None
     min_factor: float = 0.0
     max_factor: float = 100.0
     combine: str = "product"
-    unlabeled: Union[str, float] = "keep"
-    strata: Sequence[ColumnSpec] = ()
+    unlabeled: str | float = "keep"
+    group_by: Sequence[ColumnSpec] = ()
     split: str = "train"
     seed: int = 0
     on_unreachable: str = "warn"
@@ -83,7 +84,7 @@ class PlannerConfig:
         _set(self, "size", _parse_size(self.size))
         _set(self, "min_factor", _parse_factor("min_factor", self.min_factor))
         _set(self, "max_factor", _parse_factor("max_factor", self.max_factor))
-        _set(self, "strata", parse_columns(self.strata))
+        _set(self, "group_by", parse_columns(self.group_by))
         _set(self, "unlabeled", _parse_unlabeled(self.unlabeled))
         if self.min_factor > self.max_factor:
             raise ValueError(
@@ -99,10 +100,10 @@ class PlannerConfig:
             raise ValueError(
                 f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}."
             )
-        if self.strata and self.unlabeled != "keep":
+        if self.group_by and self.unlabeled != "keep":
             raise ValueError(
-                f"unlabeled must be left out with strata, got {self.unlabeled!r}. A "
-                "missing value makes a stratum, which the target can leave out."
+                f"unlabeled must be left out with group_by, got {self.unlabeled!r}. A "
+                "missing value makes a group, which the target can leave out."
             )
         if self.on_unreachable not in ON_UNREACHABLE:
             raise ValueError(
@@ -132,18 +133,18 @@ class PlannerConfig:
         """Returns the options as JSON types, in the strings that options accept."""
         values = dataclasses.asdict(self)
         values["size"] = format_size(self.size)
-        values["strata"] = json.loads(format_columns(self.strata))
+        values["group_by"] = json.loads(format_columns(self.group_by))
         return values
 
 
-def format_size(size: Union[None, str, int, float]) -> Optional[str]:
+def format_size(size: None | str | int | float) -> str | None:
     """Returns `size` in its string form, which `PlannerConfig` reads back."""
     if isinstance(size, int):
         return f"records:{size}"
     return f"ratio:{size!r}" if isinstance(size, float) else size
 
 
-def format_target(target: Union[str, Mapping[str, Union[int, float]]]) -> str:
+def format_target(target: str | Mapping[str, int | float]) -> str:
     """Returns `target` in its string form, which `PlannerConfig` reads back."""
     return target if isinstance(target, str) else json.dumps(dict(target))
 
@@ -171,7 +172,7 @@ def _parse_factor(name: str, value: Any) -> float:
     return number
 
 
-def _parse_unlabeled(value: Any) -> Union[str, float]:
+def _parse_unlabeled(value: Any) -> str | float:
     if value in UNLABELED:
         return value
     try:
@@ -180,7 +181,7 @@ def _parse_unlabeled(value: Any) -> Union[str, float]:
         raise ValueError(f"{error} Or one of {list(UNLABELED)}.") from None
 
 
-def _parse_size(value: Any) -> Union[None, str, int, float]:
+def _parse_size(value: Any) -> None | str | int | float:
     message = (
         f"size must be one of {list(SIZES)}, a ratio (float > 0, or 'ratio:0.5'), or a "
         f"number of records (integer > 1, or 'records:20000'), got {value!r}."

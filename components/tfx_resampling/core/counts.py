@@ -2,11 +2,11 @@
 
 import dataclasses
 import operator
-from typing import Mapping, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tfx_resampling.core.strata import Strata
+from tfx_resampling.core.groups import Grouping
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,14 +54,14 @@ class LabelCounts:
 
     Attributes:
       label_key: name of the label feature.
-      labels: the distinct labels. Integer labels in decimal.
+      groups: the distinct labels. Integer labels in decimal.
       counts: occurrences of each label, >= 0.
       num_records: number of records, unlabeled ones included.
       num_unlabeled: records without a label.
       label_dtype: "bytes" or "int64", the type of the feature in the records.
       multi_label: whether a record can have more than one label.
-      classes: the values of the label feature; the same as `labels`, if empty.
-      strata: the strata, where `labels` are those in words and not labels.
+      classes: the values of the label feature; the same as `groups`, if empty.
+      grouping: the groups, where `groups` are those in words and not labels.
       label_sets: how labels occur together, where that is known.
       pairs: float64 [labels, labels], how many records have both labels; where that is
         all that is known of how labels occur together.
@@ -73,17 +73,17 @@ class LabelCounts:
     """
 
     label_key: str
-    labels: Tuple[str, ...]
-    counts: Tuple[int, ...]
+    groups: tuple[str, ...]
+    counts: tuple[int, ...]
     num_records: int
     num_unlabeled: int = 0
     label_dtype: str = "bytes"
     multi_label: bool = False
-    classes: Tuple[str, ...] = ()
-    strata: Optional[Strata] = None
-    label_sets: Optional[LabelSets] = None
-    pairs: Optional[np.ndarray] = dataclasses.field(default=None, compare=False)
-    notes: Tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    grouping: Grouping | None = None
+    label_sets: LabelSets | None = None
+    pairs: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    notes: tuple[str, ...] = ()
     source: Mapping = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -91,14 +91,14 @@ class LabelCounts:
         counts = tuple(operator.index(count) for count in self.counts)
         object.__setattr__(self, "counts", counts)
         if not self.classes:
-            object.__setattr__(self, "classes", self.labels)
+            object.__setattr__(self, "classes", self.groups)
         where = f"label feature {self.label_key!r}"
-        if len(self.labels) != len(self.counts):
+        if len(self.groups) != len(self.counts):
             raise ValueError(
-                f"{where}: {len(self.labels)} labels but {len(self.counts)} counts."
+                f"{where}: {len(self.groups)} labels but {len(self.counts)} counts."
             )
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"{where}: labels must be distinct, got {self.labels!r}.")
+        if len(set(self.groups)) != len(self.groups):
+            raise ValueError(f"{where}: groups must be distinct, got {self.groups!r}.")
         if any(count < 0 for count in self.counts):
             raise ValueError(f"{where}: counts must be >= 0, got {self.counts!r}.")
         if not any(self.counts):
@@ -119,17 +119,17 @@ class LabelCounts:
     def with_labels(self, labels: Sequence[str]) -> "LabelCounts":
         """Returns these counts with further labels, which have count 0.
 
-        Counts of strata are returned as they are.
+        Counts of groups are returned as they are.
         """
-        if self.strata is not None:
+        if self.grouping is not None:
             return self
-        count_of = dict(zip(self.labels, self.counts))
+        count_of = dict(zip(self.groups, self.counts))
         added = set(labels) - set(count_of)
         if not added:
             return self
-        ordered = sorted({*self.labels, *added}, key=label_order(self.label_dtype))
+        ordered = sorted({*self.groups, *added}, key=label_order(self.label_dtype))
         index = {label: i for i, label in enumerate(ordered)}
-        moved = np.array([index[label] for label in self.labels])
+        moved = np.array([index[label] for label in self.groups])
         label_sets, pairs = self.label_sets, self.pairs
         if pairs is not None:
             pairs = np.zeros((len(ordered), len(ordered)))
@@ -140,14 +140,14 @@ class LabelCounts:
             )
         return dataclasses.replace(
             self,
-            labels=tuple(ordered),
+            groups=tuple(ordered),
             classes=tuple(ordered),
             counts=tuple(count_of.get(label, 0) for label in ordered),
             label_sets=label_sets,
             pairs=pairs,
         )
 
-    def together(self, chosen: Sequence[int]) -> Optional[np.ndarray]:
+    def together(self, chosen: Sequence[int]) -> np.ndarray | None:
         """Returns how many records have both of two labels.
 
         Args:
@@ -157,7 +157,7 @@ class LabelCounts:
           float64 [chosen, chosen], the labels' counts on the diagonal; None where it is
           not known, or records have one label at the most.
         """
-        if not self.multi_label or self.strata is not None:
+        if not self.multi_label or self.grouping is not None:
             return None
         counts = np.array(self.counts, np.float64)[list(chosen)]
         if self.label_sets is None:
@@ -166,7 +166,7 @@ class LabelCounts:
             both = np.array(self.pairs, np.float64)[np.ix_(chosen, chosen)]
         else:
             sets = self.label_sets
-            column = np.full(len(self.labels), -1)
+            column = np.full(len(self.groups), -1)
             column[list(chosen)] = np.arange(len(chosen))
             columns = column[sets.indices]
             owner = np.repeat(np.arange(len(sets.weights)), sets.lengths)

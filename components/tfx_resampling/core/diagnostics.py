@@ -4,8 +4,6 @@ Counts per label need nothing else; what depends on which labels occur together 
 there only where label sets are known.
 """
 
-from typing import Dict, Optional
-
 import numpy as np
 
 from tfx_resampling.core.counts import LabelSets
@@ -16,9 +14,9 @@ _SHARE_TOLERANCE = 1e-4
 
 def imbalance(
     counts: np.ndarray,
-    label_sets: Optional[LabelSets] = None,
-    emitted: Optional[np.ndarray] = None,
-) -> Dict[str, float]:
+    label_sets: LabelSets | None = None,
+    emitted: np.ndarray | None = None,
+) -> dict[str, float]:
     """Returns measures of imbalance (Charte et al., Neurocomputing 163, 2015).
 
     - max_ir, mean_ir: largest and mean imbalance ratio IRLbl(l) = max_k n_k / n_l.
@@ -103,7 +101,7 @@ def unreached(
     target: np.ndarray,
     min_factor: float,
     max_factor: float,
-) -> Dict[str, str]:
+) -> dict[str, str]:
     """Returns label -> why its predicted share is not its target share.
 
     First those that a bound or their company holds back, by how much.

@@ -2,11 +2,11 @@
 
 Guarantee: the answer depends on (seed, record key, repeat factors) alone. It is the
 same for any number of threads, files, shards or workers, in TensorFlow
-(`tfx_resampling.data.draws` computes the same bits in graph) and in NumPy, and after
+(`tfx_resampling.decision.graph_draws` computes the same bits in graph) and in NumPy, and after
 a restart at any epoch.
 
-Exactness: bets and cumulative factors are multiples of 2**-32, so that float64 holds
-every sum `bet + cumulative factor` below 2**21 without rounding. What an epoch begins
+Exactness: uniforms and cumulative factors are multiples of 2**-32, so that float64 holds
+every sum `uniform + cumulative factor` below 2**21 without rounding. What an epoch begins
 with is what the one before ended with, to the bit: over E epochs a record is therefore
 seen floor or ceil of its cumulative factor, exactly, for any schedule of factors.
 """
@@ -46,8 +46,8 @@ def hashed_seed(seed: int) -> int:
     return int(mix(np.array([(seed + GOLDEN) % 2**64], np.uint64))[0])
 
 
-def bets(seed: int, keys: np.ndarray) -> np.ndarray:
-    """Returns float64 [n] in [0, 1): the bet of every record, a multiple of 2**-32.
+def uniforms(seed: int, keys: np.ndarray) -> np.ndarray:
+    """Returns float64 [n] in [0, 1): the uniform of every record, a multiple of 2**-32.
 
     Args:
       seed: integer; taken modulo 2**64.
@@ -92,16 +92,16 @@ def cumulative_factors(
     return quantize(epoch + (np.asarray(factors, np.float64) - 1) * cumulative)
 
 
-def copies(bets: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def copies(uniforms: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Returns the number of copies that each record yields in one epoch.
 
-    copies = floor(bet + after) - floor(bet + before). With r = after - before, the
+    copies = floor(uniform + after) - floor(uniform + before). With r = after - before, the
     record's repeat factor in the epoch, that is floor(r) copies and one more with
     probability frac(r). Over epochs it rotates: a record has been seen floor or ceil of
     its cumulative factor.
 
     Args:
-      bets: float64 [n] in [0, 1), one per record (`bets`).
+      uniforms: float64 [n] in [0, 1), one per record (`uniforms`).
       before: float64 [n], sum of the record's repeat factors of all earlier epochs, P_e
         (`cumulative_factors` of the epoch).
       after: float64 [n], the same with this epoch's, P_{e+1} (`cumulative_factors` of
@@ -113,7 +113,9 @@ def copies(bets: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarra
     Raises:
       ValueError: a cumulative factor is negative or not finite, or decreases.
     """
-    bets, before, after = (np.asarray(a, np.float64) for a in (bets, before, after))
+    uniforms, before, after = (
+        np.asarray(a, np.float64) for a in (uniforms, before, after)
+    )
     for name, values in (("before", before), ("after", after)):
         bad = ~(np.isfinite(values) & (values >= 0))
         if bad.any():
@@ -127,7 +129,7 @@ def copies(bets: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarra
             f"after must be >= before, got a difference of {factors.min()!r}. They are "
             "the cumulative factors of the next epoch and of this one."
         )
-    return (np.floor(bets + after) - np.floor(bets + before)).astype(np.int64)
+    return (np.floor(uniforms + after) - np.floor(uniforms + before)).astype(np.int64)
 
 
 def sample_seeds(hashes: np.ndarray, epoch: int, copy_index: np.ndarray) -> np.ndarray:

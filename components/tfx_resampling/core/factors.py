@@ -1,7 +1,5 @@
 """From A and B to the transformation T, and from T to what it emits."""
 
-from typing import Optional, Tuple, Union
-
 import numpy as np
 import scipy.optimize
 
@@ -27,7 +25,7 @@ def distance(counts: np.ndarray, target: np.ndarray) -> float:
 def label_factors(
     counts: np.ndarray,
     target: np.ndarray,
-    size: Union[None, str, int, float],
+    size: None | str | int | float,
     num_labeled: int,
     unlabeled_emitted: float,
 ) -> np.ndarray:
@@ -60,7 +58,7 @@ def label_factors(
 
 
 def labeled_records(
-    size: Union[None, str, int, float], num_labeled: int, unlabeled_emitted: float
+    size: None | str | int | float, num_labeled: int, unlabeled_emitted: float
 ) -> float:
     """Returns how many labeled records an epoch of the given size emits.
 
@@ -126,7 +124,7 @@ def record_factors(
 
 def predict(
     factors: np.ndarray, label_sets: LabelSets, **rule
-) -> Tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float]:
     """Returns what an epoch emits on average: (counts [labels], labeled records).
 
     Exact for the given label sets: counts_l = sum of n_y r(y) over sets y with l.
@@ -145,9 +143,9 @@ def predict_marginal(
     factors: np.ndarray,
     counts: np.ndarray,
     num_labeled: int,
-    pairs: Optional[np.ndarray] = None,
+    pairs: np.ndarray | None = None,
     **rule,
-) -> Tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float]:
     """Returns `predict` for labels whose label sets are not known: an estimate.
 
     Each label's records are given other labels at random, in a sample with a fixed
@@ -217,7 +215,7 @@ def _independent_chances(fractions: np.ndarray) -> np.ndarray:
 
 def plain_factors(
     label_sets: LabelSets, target: np.ndarray, num_records: float, **rule
-) -> Optional[np.ndarray]:
+) -> np.ndarray | None:
     """Returns T = s * B / A with s such that `num_records` are emitted, or None.
 
     What a plan is without a fit, at a size that holds: the yardstick of a fit that does

@@ -1,6 +1,6 @@
 """Fits T on label sets, so that what is emitted has the target distribution.
 
-Labels ride along with each other: a record is emitted for all of its labels at once.
+Labels co-occur: a record is emitted for all of its labels at once.
 So repeat factors r(y) of label sets y are chosen together, closest to 1 in
 Kullback-Leibler divergence subject to
 
@@ -18,7 +18,7 @@ of the divergence.
 """
 
 import dataclasses
-from typing import Any, Tuple
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -240,7 +240,7 @@ class _Problem:
         )
         return solution.x * scale
 
-    def _emitted(self, exponents: np.ndarray) -> Tuple[float, np.ndarray]:
+    def _emitted(self, exponents: np.ndarray) -> tuple[float, np.ndarray]:
         """Returns (expected records, expected counts [labels])."""
         raw = np.clip(self._matrix @ exponents, self._low, self._high)
         emitted = self._weights * np.exp(raw)

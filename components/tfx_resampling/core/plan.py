@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import math
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import COMBINE_RULES
+from tfx_resampling.core.groups import Grouping
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.core.strata import Strata
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ class Plan:
     The value inside a `ResamplePlan` artifact. `plan.json` is this dataclass as one
     JSON object, `schema_version` included; every field is required, unknown ones are
     refused. Lists run in the order of `labels`: what is resampled, which is labels, or
-    groups where the plan is made for strata.
+    groups where the plan is made for groups.
 
     Factors, bounds, predictions and diagnostics are those of the final epochs: of all
     with the schedule "constant". `predicted_at` tells what another epoch emits.
@@ -37,10 +38,10 @@ class Plan:
       label_key: name of the label feature.
       label_dtype: "bytes" or "int64", type of that feature in the records.
       multi_label: whether a record can have more than one label.
-      labels: the labels, integers in decimal; or the strata in words.
+      groups: the labels, integers in decimal; or the groups in words.
       classes: the values of the label feature, in the order of the columns of the
-        multi-hot labels that `input_fn` yields; the same as `labels` without strata.
-      strata: the strata by column; None where labels are resampled.
+        multi-hot labels that `input_fn` yields; the same as `labels` without groups.
+      grouping: the groups by column; None where labels are resampled.
       counts: natural count of each label, A before normalisation.
       target: share of label occurrences wanted for each label, B; sums to 1.
       factors: resampling factor of each label, T: below 1 drop, above 1 replicate.
@@ -73,10 +74,10 @@ class Plan:
     label_key: str
     label_dtype: str
     multi_label: bool
-    labels: Tuple[str, ...]
-    counts: Tuple[int, ...]
-    target: Tuple[float, ...]
-    factors: Tuple[float, ...]
+    groups: tuple[str, ...]
+    counts: tuple[int, ...]
+    target: tuple[float, ...]
+    factors: tuple[float, ...]
     num_records: int
     num_unlabeled: int
     unlabeled_factor: float
@@ -84,14 +85,14 @@ class Plan:
     min_factor: float
     max_factor: float
     seed: int
-    predicted: Tuple[float, ...]
+    predicted: tuple[float, ...]
     predicted_records: float
     prediction: str
-    classes: Tuple[str, ...] = ()
-    strata: Optional[Strata] = None
+    classes: tuple[str, ...] = ()
+    grouping: Grouping | None = None
     schedule: str = "constant"
     diagnostics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    warnings: Tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -100,26 +101,26 @@ class Plan:
         for name in ("diagnostics", "provenance"):
             _check_type(name, getattr(self, name), Mapping)
         _check_type("multi_label", self.multi_label, bool)
-        if self.strata is None and not self.classes:
-            object.__setattr__(self, "classes", self.labels)
-        if isinstance(self.strata, Mapping):
-            object.__setattr__(self, "strata", _read_strata(self.strata))
-        _check_type("strata", self.strata, (Strata, type(None)))
-        for name in (*PER_LABEL, "labels", "classes", "warnings"):
+        if self.grouping is None and not self.classes:
+            object.__setattr__(self, "classes", self.groups)
+        if isinstance(self.grouping, Mapping):
+            object.__setattr__(self, "grouping", _read_grouping(self.grouping))
+        _check_type("grouping", self.grouping, (Grouping, type(None)))
+        for name in (*PER_LABEL, "groups", "classes", "warnings"):
             _check_type(name, getattr(self, name), (list, tuple))
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("labels", "classes", "warnings"):
+        for name in ("groups", "classes", "warnings"):
             for value in getattr(self, name):
                 _check_type(f"every one of {name}", value, str)
         self._check_labels()
         for name in PER_LABEL:
             values = getattr(self, name)
-            if len(values) != len(self.labels):
+            if len(values) != len(self.groups):
                 raise ValueError(
-                    f"{name} must have one value per label: {len(self.labels)} labels, "
+                    f"{name} must have one value per label: {len(self.groups)} labels, "
                     f"got {len(values)} values."
                 )
-            for label, value in zip(self.labels, values):
+            for label, value in zip(self.groups, values):
                 _check_number(f"{name} of label {label!r}", value, name == "counts")
         for name in ("num_records", "num_unlabeled", "seed"):
             _check_number(name, getattr(self, name), integer=True)
@@ -142,16 +143,16 @@ class Plan:
         _ = Schedule.parse(self.schedule)
 
     def _check_labels(self) -> None:
-        for name in ("labels", "classes"):
+        for name in ("groups", "classes"):
             values = getattr(self, name)
             if not values:
                 raise ValueError(f"{name} must have at least one label, got none.")
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} must be distinct, got {list(values)!r}.")
-        if self.strata is None and self.labels != self.classes:
-            raise ValueError("labels and classes must be the same without strata.")
-        if self.strata is not None and self.labels != self.strata.names:
-            raise ValueError("labels must be the names of the strata.")
+        if self.grouping is None and self.groups != self.classes:
+            raise ValueError("labels and classes must be the same without groups.")
+        if self.grouping is not None and self.groups != self.grouping.names:
+            raise ValueError("labels must be the names of the groups.")
         if self.label_dtype not in ("bytes", "int64"):
             raise ValueError(
                 f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
@@ -220,7 +221,7 @@ class Plan:
         weight = Schedule.parse(self.schedule).weight(epoch)
         return (1 - weight) * self.num_records + weight * self.predicted_records
 
-    def steps_per_epoch(self, batch_size: int, epoch: Optional[int] = None) -> int:
+    def steps_per_epoch(self, batch_size: int, epoch: int | None = None) -> int:
         """Returns the expected batches of an epoch (None: a final one), at least 1.
 
         Raises:
@@ -247,7 +248,7 @@ class Plan:
         return dataclasses.replace(
             self,
             target=tuple(self.natural_shares.tolist()),
-            factors=(1.0,) * len(self.labels),
+            factors=(1.0,) * len(self.groups),
             unlabeled_factor=1.0,
             min_factor=1.0,
             max_factor=1.0,
@@ -284,7 +285,7 @@ class Plan:
         """
         try:
             # Here and not above: the arithmetic needs no matplotlib.
-            from tfx_resampling import figures
+            from tfx_resampling.report import figure
         except ImportError as error:
             if (error.name or "").partition(".")[0] != "matplotlib":
                 raise
@@ -293,7 +294,7 @@ class Plan:
                 '`pip install "tfx-resampling[plot]"`.',
                 name="matplotlib",
             ) from None
-        return figures.plot(self)
+        return figure.plot(self)
 
     def to_json(self) -> str:
         """Returns the contents of `plan.json`."""
@@ -329,11 +330,11 @@ class Plan:
         return cls(**fields)
 
 
-def _read_strata(fields: Mapping) -> Strata:
+def _read_grouping(fields: Mapping) -> Grouping:
     try:
-        return Strata(**fields)
+        return Grouping(**fields)
     except TypeError as error:
-        raise ValueError(f"strata are not valid: {error}.") from None
+        raise ValueError(f"grouping is not valid: {error}.") from None
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:

@@ -1,7 +1,5 @@
 """Makes a plan: A (counts) -> B (target) -> T (factors) -> what T emits."""
 
-from typing import List, Tuple
-
 import numpy as np
 
 from tfx_resampling.core import diagnostics, fit, targets
@@ -82,9 +80,9 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         label_key=counts.label_key,
         label_dtype=counts.label_dtype,
         multi_label=counts.multi_label,
-        labels=counts.labels,
+        groups=counts.groups,
         classes=counts.classes,
-        strata=counts.strata,
+        grouping=counts.grouping,
         counts=counts.counts,
         target=tuple(target.tolist()),
         factors=tuple(factors.tolist()),
@@ -111,7 +109,7 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
 
 def _unlabeled_notes(
     counts: LabelCounts, config: PlannerConfig, emitted: float
-) -> List[str]:
+) -> list[str]:
     """Returns a warning where unlabeled records make up much more than they did."""
     unlabeled = counts.num_unlabeled * config.unlabeled_factor
     share = unlabeled / ((emitted + unlabeled) or 1)
@@ -134,7 +132,7 @@ def _known_label_sets(counts: LabelCounts):
     """Returns the label sets; single labels are their own sets."""
     if counts.label_sets is not None or counts.multi_label:
         return counts.label_sets
-    singles = [[i] for i in range(len(counts.labels))]
+    singles = [[i] for i in range(len(counts.groups))]
     return LabelSets.from_sets(
         [*singles, []], [*counts.counts, float(counts.num_unlabeled)]
     )
@@ -142,7 +140,7 @@ def _known_label_sets(counts: LabelCounts):
 
 def _transformation(
     counts: LabelCounts, config: PlannerConfig, label_sets
-) -> Tuple[np.ndarray, np.ndarray, dict, list]:
+) -> tuple[np.ndarray, np.ndarray, dict, list]:
     """Returns (B, T, rule as in `factors.record_factors`, warnings)."""
     natural = np.array(counts.counts, np.float64)
     rule = dict(
@@ -151,14 +149,14 @@ def _transformation(
         max_factor=config.max_factor,
         unlabeled_factor=config.unlabeled_factor,
     )
-    empty = [label for label, n in zip(counts.labels, counts.counts) if n == 0]
+    empty = [label for label, n in zip(counts.groups, counts.counts) if n == 0]
     notes = []
     fitted = counts.multi_label and label_sets and config.combine == "product"
     if empty:
         notes.append(f"No records for {_some(empty)}: target share 0, factor 1.")
     if targets.fixes_size(config.target):
         factors = targets.fixed_factors(
-            config.target, counts.labels, natural, counts.num_records
+            config.target, counts.groups, natural, counts.num_records
         )
         wanted = natural * factors
         target = wanted / wanted.sum()
@@ -166,7 +164,7 @@ def _transformation(
             bounds = fit.Bounds(config.min_factor, config.max_factor)
             return target, fit.fit_counts(label_sets, wanted, bounds), rule, notes
     else:
-        target = targets.target_shares(config.target, counts.labels, natural)
+        target = targets.target_shares(config.target, counts.groups, natural)
         unlabeled_emitted = counts.num_unlabeled * config.unlabeled_factor
         epoch = (config.size, counts.num_labeled, unlabeled_emitted)
         if fitted:
@@ -181,9 +179,9 @@ def _transformation(
         ("min_factor", config.min_factor, factors < config.min_factor),
     ):
         if binds.any():
-            names = [counts.labels[i] for i in np.flatnonzero(binds)]
+            names = [counts.groups[i] for i in np.flatnonzero(binds)]
             notes.append(
-                f"{name} {bound:g} binds for {len(names)} of {len(counts.labels)} "
+                f"{name} {bound:g} binds for {len(names)} of {len(counts.groups)} "
                 f"labels: {_some(names)}. Their target shares are not reached."
             )
     return target, clipped, rule, notes
@@ -191,7 +189,7 @@ def _transformation(
 
 def _fit(
     label_sets: LabelSets, target: np.ndarray, epoch: tuple, rule: dict, notes: list
-) -> Tuple[np.ndarray, dict]:
+) -> tuple[np.ndarray, dict]:
     """Returns (T, rule).
 
     Args:
@@ -242,7 +240,7 @@ def _details(counts, label_sets, per_set, rule, predicted, target) -> dict:
     return {
         **diagnostics.concentration(label_sets, per_set, rarest),
         "unreached": diagnostics.unreached(
-            counts.labels,
+            counts.groups,
             label_sets,
             per_set,
             factors_lib.shares(predicted),

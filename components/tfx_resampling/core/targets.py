@@ -6,11 +6,12 @@ with two labels counts in two.
 
 import json
 import math
-from typing import Any, Mapping, Union
+from collections.abc import Mapping
+from typing import Any, Union
 
 import numpy as np
 
-Target = Union[str, Mapping[str, Union[int, float]]]
+Target = Union[str, Mapping[str, int | float]]
 
 _NAMED = {
     "natural": "share ∝ n: the distribution as it is",
@@ -92,14 +93,14 @@ def _parse_mapping(target: Mapping) -> dict:
 
 
 def is_counts(target: Target) -> bool:
-    """Says whether `target` is a mapping label -> count (all integers)."""
+    """Returns whether `target` is a mapping label -> count (all integers)."""
     return not isinstance(target, str) and all(
         isinstance(value, int) for value in target.values()
     )
 
 
 def fixes_size(target: Target) -> bool:
-    """Says whether `target` gives the factors themselves and not only shares."""
+    """Returns whether `target` gives the factors themselves and not only shares."""
     if isinstance(target, str):
         return target.startswith("repeat_threshold:")
     return is_counts(target)

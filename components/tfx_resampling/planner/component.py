@@ -1,7 +1,7 @@
 """`ResamplePlanner`: statistics in, resampling plan out."""
 
 import dataclasses
-from typing import Any, Optional
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.planner import executor, spec
-from tfx_resampling.planner.strata import check_strata
+from tfx_resampling.planner.statistics import check_group_by
 from tfx_resampling.version import __version__
 
 
@@ -52,11 +52,11 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
 
     def __init__(
         self,
-        statistics: Optional[types.BaseChannel] = None,
+        statistics: types.BaseChannel | None = None,
         *,
-        examples: Optional[types.BaseChannel] = None,
-        schema: Optional[types.BaseChannel] = None,
-        config: Optional[PlannerConfig] = None,
+        examples: types.BaseChannel | None = None,
+        schema: types.BaseChannel | None = None,
+        config: PlannerConfig | None = None,
         **options: Any,
     ):
         """Builds the component.
@@ -76,7 +76,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
 
         Raises:
           ValueError: neither statistics nor examples, an option that is not valid or
-            not known, or strata that the given inputs cannot tell. Runtime parameters
+            not known, or group_by that the given inputs cannot tell. Runtime parameters
             are checked when the component runs.
         """
         if statistics is None and examples is None:
@@ -84,15 +84,15 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
         names = [field.name for field in dataclasses.fields(PlannerConfig)]
         unknown = sorted(set(options) - set(names))
         if unknown:
-            raise ValueError(f"unknown options {unknown}; there are {names}.")
+            raise ValueError(f"unknown options {unknown}; valid: {names}.")
         runtime = {
             name: value
             for name, value in options.items()
             if isinstance(value, data_types.RuntimeParameter)
         }
-        if "strata" in runtime:
+        if "group_by" in runtime:
             raise ValueError(
-                "strata cannot be a runtime parameter: which inputs they need must be "
+                "group_by cannot be a runtime parameter: which inputs they need must be "
                 "known when the pipeline is built."
             )
         static = {k: v for k, v in options.items() if k not in runtime}
@@ -103,7 +103,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             config = PlannerConfig(**{"label_key": "label", **static})
         else:
             config = dataclasses.replace(config, **static)
-        check_strata(config.strata, statistics is not None, examples is not None)
+        check_group_by(config.group_by, statistics is not None, examples is not None)
         properties = {**spec.properties_from_config(config), **runtime}
         super().__init__(
             spec=spec.ResamplePlannerSpec(

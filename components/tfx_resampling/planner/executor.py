@@ -2,8 +2,12 @@
 
 import json
 import os
-from typing import Any, Dict, List, Optional
+import pickle
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import apache_beam as beam
 from absl import logging
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
@@ -13,11 +17,71 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_resampling import artifacts, report
+from tfx_resampling.artifacts import split_files
+from tfx_resampling.beam import CountLabelSets
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts
+from tfx_resampling.core.groups import ColumnSpec
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.planning import make_plan
-from tfx_resampling.planner import examples, spec, statistics, strata
+from tfx_resampling.planner import spec, statistics
+from tfx_resampling.records import files as files_lib
+from tfx_resampling.scan import count
+
+
+def label_counts(
+    examples: list[types.Artifact],
+    split: str,
+    label_key: str,
+    group_by: Sequence[ColumnSpec],
+    make_pipeline: Callable[[], beam.Pipeline],
+    scratch: str,
+) -> LabelCounts:
+    """Returns exact counts of label sets, or group_by, of a split of examples.
+
+    Args:
+      examples: Examples artifacts, raw or transformed, gzip or plain.
+      split: name of the split.
+      label_key: the label feature, bytes or int64.
+      group_by: columns of group_by, all boundaries known; empty to count label sets.
+      make_pipeline: makes the Beam pipeline that counts.
+      scratch: directory, reachable from the workers, for the counts.
+
+    Raises:
+      ValueError: another payload format than tf.train.Example, a split that is not
+        there, no records, or a feature that cannot be counted.
+    """
+    files = split_files(examples, split)
+    compressions = files_lib.compression_types(files, "auto")
+    spec = count.find_spec(files, compressions, label_key, group_by)
+    counted = _count(files, spec, make_pipeline, scratch)
+    return count.to_label_counts(
+        counted,
+        spec,
+        {"examples": artifact_utils.get_split_uris(examples, split), "split": split},
+    )
+
+
+def _count(files, spec: count.CountSpec, make_pipeline, scratch: str) -> Counter:
+    """Runs the pipeline; the result comes back by a file, as from any runner."""
+    path = os.path.join(scratch, "label_sets.pickle")
+    with make_pipeline() as pipeline:
+        _ = (
+            pipeline
+            | "FileNames" >> beam.Create(files)
+            | "CountLabelSets" >> CountLabelSets(spec)
+            | "Write" >> beam.Map(_write_counted, path)
+        )
+    # Written by our own workers a moment ago, so unpickling it is safe.
+    with fileio.open(path, "rb") as file:
+        counted = pickle.loads(file.read())
+    fileio.remove(path)
+    return counted
+
+
+def _write_counted(counted, path):
+    with fileio.open(path, "wb") as file:
+        file.write(pickle.dumps(counted))
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -25,9 +89,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(
         self,
-        input_dict: Dict[str, List[types.Artifact]],
-        output_dict: Dict[str, List[types.Artifact]],
-        exec_properties: Dict[str, Any],
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Makes the plan.
 
@@ -60,25 +124,25 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def _counts(
         self,
-        input_dict: Dict[str, List[types.Artifact]],
+        input_dict: dict[str, list[types.Artifact]],
         config: PlannerConfig,
-        schema: Optional[schema_pb2.Schema],
+        schema: schema_pb2.Schema | None,
         scratch: str,
     ) -> LabelCounts:
         given = input_dict.get(spec.STATISTICS_KEY)
         artifact = artifact_utils.get_single_instance(given) if given else None
         if not input_dict.get(spec.EXAMPLES_KEY):
             arguments = (artifact, config.split, config.label_key)
-            if config.strata:
-                return strata.stratum_counts(*arguments, config.strata, schema)
+            if config.group_by:
+                return statistics.group_counts(*arguments, config.group_by, schema)
             return statistics.label_counts(*arguments, schema)
         fileio.makedirs(scratch)
         try:
-            counts = examples.label_counts(
+            counts = label_counts(
                 input_dict[spec.EXAMPLES_KEY],
                 config.split,
                 config.label_key,
-                strata.with_boundaries(config.strata, artifact, config.split),
+                statistics.with_boundaries(config.group_by, artifact, config.split),
                 self._make_beam_pipeline,
                 scratch,
             )
@@ -89,7 +153,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _write(
-    plan: Plan, counts: LabelCounts, output_dict: Dict[str, List[types.Artifact]]
+    plan: Plan, counts: LabelCounts, output_dict: dict[str, list[types.Artifact]]
 ) -> None:
     artifact = artifact_utils.get_single_instance(output_dict[spec.RESAMPLE_PLAN_KEY])
     io_utils.write_string_file(
@@ -97,7 +161,7 @@ def _write(
     )
     artifacts.write_plan(plan, artifact.uri)
     artifact.set_string_custom_property("label_key", plan.label_key)
-    artifact.set_int_custom_property("num_labels", len(plan.labels))
+    artifact.set_int_custom_property("num_labels", len(plan.groups))
     artifact.set_float_custom_property("predicted_records", plan.predicted_records)
     artifact.set_float_custom_property("distance_to_target", plan.distance)
     uri = artifact_utils.get_single_uri(output_dict[spec.HYPERPARAMETERS_KEY])

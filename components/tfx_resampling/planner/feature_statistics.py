@@ -1,6 +1,6 @@
 """A statistics file of TFDV -> the natural distribution of labels. Needs no TFX."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from google.protobuf import message
@@ -52,7 +52,7 @@ def label_counts(
             )
     return LabelCounts(
         label_key=label_key,
-        labels=tuple(labels),
+        groups=tuple(labels),
         counts=tuple(counted[label] for label in labels),
         num_records=dataset.num_examples,
         num_unlabeled=num_unlabeled,
@@ -163,7 +163,7 @@ def _pairs(
     datasets: Sequence[statistics_pb2.DatasetFeatureStatistics],
     label_key: str,
     labels: Sequence[str],
-) -> Optional[np.ndarray]:
+) -> np.ndarray | None:
     """Returns pairwise counts of labels, if statistics were sliced by label value.
 
     The slice of label l is the examples that have it, and the rank histogram of the

@@ -1,7 +1,8 @@
 """Inputs, outputs and execution properties of `ResamplePlanner`."""
 
 import dataclasses
-from typing import Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -9,7 +10,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.core import config as config_lib
 from tfx_resampling.core.config import PlannerConfig
-from tfx_resampling.core.strata import format_columns
+from tfx_resampling.core.groups import format_columns
 
 STATISTICS_KEY = "statistics"
 EXAMPLES_KEY = "examples"
@@ -30,7 +31,7 @@ _PROPERTY_TYPES = {
     "max_factor": float,
     "combine": str,
     "unlabeled": str,
-    "strata": str,
+    "group_by": str,
     "split": str,
     "seed": int,
     "on_unreachable": str,
@@ -63,13 +64,13 @@ class ResamplePlannerSpec(ComponentSpec):
     }
 
 
-def properties_from_config(config: PlannerConfig) -> Dict[str, Any]:
+def properties_from_config(config: PlannerConfig) -> dict[str, Any]:
     """Returns the execution properties of a config; absent ones are None."""
     values = dataclasses.asdict(config)
     values["target"] = config_lib.format_target(config.target)
     values["size"] = config_lib.format_size(config.size)
     values["unlabeled"] = str(config.unlabeled)
-    values["strata"] = format_columns(config.strata)
+    values["group_by"] = format_columns(config.group_by)
     return values
 
 

@@ -1,17 +1,132 @@
-"""Statistics of StatisticsGen or Transform -> the natural distribution of labels."""
+"""Groups from statistics: what they can tell, and boundaries of quantiles."""
 
 import json
 import os
-from typing import List, Optional
+from collections.abc import Sequence
 
-from tensorflow_metadata.proto.v0 import schema_pb2
+import numpy as np
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_resampling.core.counts import LabelCounts
+from tfx_resampling.core.groups import (
+    Bucket,
+    Column,
+    ColumnSpec,
+    Grouping,
+    format_columns,
+)
 from tfx_resampling.planner import feature_statistics
 from tfx_resampling.planner.feature_statistics import STATS_FILE
+
+
+def group_counts(
+    statistics: types.Artifact,
+    split: str,
+    label_key: str,
+    group_by: Sequence[ColumnSpec],
+    schema: schema_pb2.Schema | None = None,
+) -> LabelCounts:
+    """Returns the counts of the groups of one column, all that statistics can tell.
+
+    Args:
+      statistics: as `label_counts`.
+      split: as `label_counts`.
+      label_key: the label feature, whose values become the classes of the plan.
+      group_by: the columns, see `check_group_by`.
+      schema: as `label_counts`.
+
+    Raises:
+      ValueError: as `label_counts`, of the label feature or of the column; or a column
+        with several values per record.
+    """
+    check_group_by(group_by, has_statistics=True, has_examples=False)
+    (name,) = group_by
+    classes = label_counts(statistics, split, label_key, schema)
+    column = label_counts(statistics, split, name)
+    if column.multi_label:
+        raise ValueError(
+            f"column {name!r} of group_by has records with more than one value. Groups "
+            "take columns with one value per record."
+        )
+    resolved = Column(name, column.label_dtype, column.groups)
+    codes = list(range(len(column.groups)))
+    counts = list(column.counts)
+    if column.num_unlabeled:
+        codes.append(resolved.missing)
+        counts.append(column.num_unlabeled)
+    groups = Grouping((resolved,), tuple((code,) for code in codes))
+    return LabelCounts(
+        label_key=label_key,
+        groups=groups.names,
+        counts=tuple(counts),
+        num_records=column.num_records,
+        label_dtype=classes.label_dtype,
+        classes=classes.groups,
+        grouping=groups,
+        notes=column.notes,
+        source=column.source,
+    )
+
+
+def check_group_by(
+    group_by: Sequence[ColumnSpec], has_statistics: bool, has_examples: bool
+) -> None:
+    """Raises ValueError where the inputs given cannot tell the group_by asked for."""
+    cut = [column for column in group_by if isinstance(column, Bucket)]
+    for column in cut:
+        if column.quantiles is not None and not has_statistics:
+            raise ValueError(
+                f"quantiles of Bucket {column.name!r} are taken from statistics: add "
+                "statistics=..., or give boundaries."
+            )
+    if has_examples or not group_by:
+        return
+    if cut or len(group_by) > 1:
+        why = "buckets" if cut else "combinations of columns"
+        raise ValueError(
+            f"group_by {format_columns(group_by)} cannot be counted from statistics, which "
+            f"do not count {why}: add examples=..."
+        )
+
+
+def with_boundaries(
+    group_by: Sequence[ColumnSpec], statistics: types.Artifact | None, split: str
+) -> Sequence[ColumnSpec]:
+    """Returns group_by with quantiles turned into boundaries.
+
+    Boundaries are interpolated in the quantiles histogram of the statistics, so that
+    buckets hold about equally many records; equal boundaries are merged.
+
+    Raises:
+      ValueError: the statistics have no quantiles of the column.
+    """
+    result = []
+    for column in group_by:
+        if isinstance(column, Bucket) and column.quantiles is not None:
+            check_group_by([column], statistics is not None, has_examples=True)
+            path, _ = locate(statistics, split)
+            whole = feature_statistics.whole_dataset(
+                feature_statistics.read_datasets(path), path, split
+            )
+            feature = feature_statistics.find_feature(whole, column.name, path)
+            histograms = {h.type: h for h in feature.num_stats.histograms}
+            quantiles = histograms.get(statistics_pb2.Histogram.QUANTILES)
+            if quantiles is None or not quantiles.buckets:
+                raise ValueError(
+                    f"statistics {path!r} have no quantiles of {column.name!r}; is it "
+                    "numeric? Give the Bucket boundaries."
+                )
+            edges = [quantiles.buckets[0].low_value]
+            edges += [bucket.high_value for bucket in quantiles.buckets]
+            positions = np.arange(1, column.quantiles) / column.quantiles
+            cuts = np.interp(positions, np.linspace(0, 1, len(edges)), edges)
+            column = Bucket(column.name, boundaries=np.unique(cuts).tolist())
+        result.append(column)
+    return result
+
 
 _SAMPLE_RATE_PROPERTY = "sample_rate_by_split"
 
@@ -20,7 +135,7 @@ def label_counts(
     statistics: types.Artifact,
     split: str,
     label_key: str,
-    schema: Optional[schema_pb2.Schema] = None,
+    schema: schema_pb2.Schema | None = None,
 ) -> LabelCounts:
     """Returns the label counts that a statistics artifact holds.
 
@@ -64,7 +179,7 @@ def locate(statistics: types.Artifact, split: str) -> tuple:
     return path, []
 
 
-def domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:
+def domain(schema: schema_pb2.Schema | None, label_key: str) -> list[str]:
     """Returns the labels that a schema lists for the feature, if any."""
     if schema is None:
         return []
@@ -78,7 +193,7 @@ def domain(schema: Optional[schema_pb2.Schema], label_key: str) -> List[str]:
     return []
 
 
-def _sampling_notes(statistics: types.Artifact, split: str) -> List[str]:
+def _sampling_notes(statistics: types.Artifact, split: str) -> list[str]:
     rates = statistics.get_json_value_custom_property(_SAMPLE_RATE_PROPERTY)
     rates = json.loads(rates) if isinstance(rates, str) else rates or {}
     rate = rates.get(split, 1.0)

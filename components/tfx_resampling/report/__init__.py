@@ -1,4 +1,8 @@
-"""A plan, and what came of it, for people: as text and as a page of pictures."""
+"""A plan in words, as an HTML page and as a figure.
+
+In: a `Plan` and, for the heat map, its `LabelCounts`. Out: text, HTML, matplotlib figure.
+May import: `core`, Jinja2; matplotlib in `figure` only.
+"""
 
 from tfx_resampling.report.page import as_html
 from tfx_resampling.report.text import (

@@ -1,13 +1,81 @@
 """Shares and factors as bars, of all labels or of the head and the tail."""
 
+from collections.abc import Sequence
 from html import escape
-from typing import List, Sequence
 
 import numpy as np
 
+from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report import scales
 from tfx_resampling.report.text import decimals, format_cell, printable
+
+# Up to so many labels are all shown; of more, half of them from either end.
+MAX_LABELS = 24
+# Up to so many labels, cells are wide enough for a number.
+_MAX_NUMBERS = 14
+# From this strength on, a number is legible in the other colour, dark page or light.
+_STRONG = 0.76
+
+
+def heat_map(counts: LabelCounts) -> str:
+    """Returns the section's HTML, or "" where nothing is known or labels are single.
+
+    Cell (row, column): of the records with the row's label, how many have the column's
+    too. Rows and columns by frequency; labels that do not occur are left out.
+    """
+    order = sorted(range(len(counts.groups)), key=lambda i: -counts.counts[i])
+    order = [i for i in order if counts.counts[i]]
+    shown = order
+    if len(order) > MAX_LABELS:
+        shown = [*order[: MAX_LABELS // 2], *order[-MAX_LABELS // 2 :]]
+    together = counts.together(shown)
+    if together is None or len(shown) < 2:
+        return ""
+    shares = together / np.array([counts.counts[i] for i in shown])[:, None]
+    off_diagonal = ~np.eye(len(shown), dtype=bool)
+    largest = float(shares[off_diagonal].max())
+    if not largest > 0:
+        return "<p>No two labels occur in one record.</p>"
+    names = [escape(shortened(counts.groups[i])) for i in shown]
+    cut = MAX_LABELS // 2 if len(order) > MAX_LABELS else None
+    head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
+    rows = [f"<tr><td></td>{head}</tr>"]
+    for i, name in enumerate(names):
+        cells = "".join(
+            _cell(shares[i, k], largest, f"{names[k]} in {name}", len(shown), i == k)
+            for k in range(len(shown))
+        )
+        mark = ' class="cut"' if i == cut else ""
+        rows.append(f'<tr{mark}><th scope="row">{name}</th>{cells}</tr>')
+    which = ""
+    if cut:
+        which = (
+            f" Shown are the {cut} most and the {cut} least frequent of "
+            f"{len(order):,} labels."
+        )
+    return (
+        "<p>Of the records with the row's label, the share that has the column's label "
+        f"too.{which}</p>"
+        f'<div class="legend heat">0%<i class="ramp"></i>{100 * largest:.3g}%</div>'
+        f'<table class="heat">{"".join(rows)}</table>'
+    )
+
+
+def _cell(share: float, largest: float, title: str, size: int, same: bool) -> str:
+    if same:
+        return '<td class="same"></td>'
+    strength = share / largest
+    if share > 0:
+        strength = max(0.05, strength)  # What is there must be seen to be there.
+    percent = f"{100 * share:.0f}" if share >= 0.005 else ("<1" if share > 0 else "")
+    number = f"<span>{escape(percent)}</span>" if size <= _MAX_NUMBERS else ""
+    strong = ' class="strong"' if strength > _STRONG else ""
+    return (
+        f'<td{strong} style="--v:{strength:.2f}" '
+        f'title="{title}: {100 * share:.3g}%">{number}</td>'
+    )
+
 
 # Up to so many labels each has a row of bars.
 MAX_ROWS = 40
@@ -21,7 +89,7 @@ _DIGIT = 7
 
 def shares_and_factors(plan: Plan) -> str:
     """Returns the section's HTML: legend, curves where labels are many, and bars."""
-    order = sorted(range(len(plan.labels)), key=lambda i: -plan.counts[i])
+    order = sorted(range(len(plan.groups)), key=lambda i: -plan.counts[i])
     series = {
         "natural": plan.natural_shares,
         "target": np.array(plan.target),
@@ -98,7 +166,7 @@ def _rows(plan, shown, series, factors, share_axis, factor_axis) -> str:
             f"{name} {format_cell('share', x[i], places)}" for name, x in series.items()
         ]
         factor = format_cell("factor", factors[i])
-        tooltip = f"{shortened(plan.labels[i], _TOOLTIP)}: {', '.join(texts)}"
+        tooltip = f"{shortened(plan.groups[i], _TOOLTIP)}: {', '.join(texts)}"
         bars = "".join(
             f'<i class="{name}" style="width:{x[i]:.2f}%"></i>'
             for name, x in positions.items()
@@ -107,7 +175,7 @@ def _rows(plan, shown, series, factors, share_axis, factor_axis) -> str:
         left, width = min(one, ends[i]), abs(ends[i] - one)
         lines.append(
             f'<div class="row" title="{escape(tooltip)}, factor {factor}">'
-            f'<span class="name">{escape(shortened(plan.labels[i]))}</span>'
+            f'<span class="name">{escape(shortened(plan.groups[i]))}</span>'
             f'<div class="plot shares">{bars}</div>'
             f'<div class="plot"><i class="{kind}" '
             f'style="left:{left:.2f}%;width:{width:.2f}%"></i></div>'
@@ -148,7 +216,7 @@ def _ticks(axis: scales.Scale, narrow: int) -> str:
     return f'<div class="ticks">{"".join(spans)}</div>'
 
 
-def _placed(axis: scales.Scale) -> List[tuple]:
+def _placed(axis: scales.Scale) -> list[tuple]:
     return [(float(axis.position(value)), text) for value, text in axis.ticks]
 
 
@@ -183,7 +251,7 @@ def _curves(order, series, factors, share_axis, factor_axis) -> str:
     )
 
 
-def _curve(title: str, axis: scales.Scale, paths: List[str], size: int) -> str:
+def _curve(title: str, axis: scales.Scale, paths: list[str], size: int) -> str:
     placed = [(100 - position, text) for position, text in _placed(axis)]
     numbers = "".join(
         f'<span style="top:{position:.2f}%">{text}</span>' for position, text in placed

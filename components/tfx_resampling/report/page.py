@@ -1,13 +1,14 @@
 """The report: one HTML page that needs nothing else, neither network nor script."""
 
 import json
+from collections.abc import Mapping
 from html import escape
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any
 
 from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report import charts
-from tfx_resampling.report.heat_map import heat_map
+from tfx_resampling.report.charts import heat_map
 from tfx_resampling.report.style import CSS
 from tfx_resampling.report.text import decimals, format_cell, printable, rows, summary
 
@@ -17,7 +18,7 @@ _LABEL = 100
 _FOLD = 400
 
 
-def as_html(plan: Plan, counts: Optional[LabelCounts] = None, **columns) -> str:
+def as_html(plan: Plan, counts: LabelCounts | None = None, **columns) -> str:
     """Returns the plan's page: one file, without network, script or outside reference.
 
     Pictures of shares and factors, which labels occur together, warnings, options,
@@ -32,10 +33,10 @@ def as_html(plan: Plan, counts: Optional[LabelCounts] = None, **columns) -> str:
     Raises:
       ValueError: `counts` are of other labels than the plan.
     """
-    if counts is not None and counts.labels != plan.labels:
+    if counts is not None and counts.groups != plan.groups:
         raise ValueError(
-            f"counts must have the {len(plan.labels)} labels of the plan, got "
-            f"{len(counts.labels)}, not the same. Give those that it was made from."
+            f"counts must have the {len(plan.groups)} labels of the plan, got "
+            f"{len(counts.groups)}, not the same. Give those that it was made from."
         )
     together = "" if counts is None else heat_map(counts)
     title = escape(printable(f"Resampling plan for {plan.label_key}"))
@@ -60,8 +61,8 @@ def as_html(plan: Plan, counts: Optional[LabelCounts] = None, **columns) -> str:
 
 def _facts(plan: Plan) -> str:
     known = plan.diagnostics
-    facts: List[Tuple[str, str]] = [
-        ("Labels" if plan.strata is None else "Strata", f"{len(plan.labels):,}"),
+    facts: list[tuple[str, str]] = [
+        ("Labels" if plan.grouping is None else "Groups", f"{len(plan.groups):,}"),
         ("Records", f"{plan.num_records:,}"),
         ("Emitted per epoch", f"{plan.predicted_records:,.0f}"),
         ("Distance to target", f"{plan.distance:.4f}"),
@@ -85,7 +86,7 @@ def _list(lines) -> str:
 
 def _given(values: Mapping[str, Any]) -> str:
     """Returns a table of names and values, each part of the source a line."""
-    lines: List[Tuple[Any, Any]] = []
+    lines: list[tuple[Any, Any]] = []
     for name, value in values.items():
         is_source = name == "source" and isinstance(value, Mapping)
         lines += value.items() if is_source else [(name, value)]

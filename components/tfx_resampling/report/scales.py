@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Tuple
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class Scale:
     low: float
     high: float
     log: bool
-    ticks: Tuple[Tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
 
     def position(self, values) -> np.ndarray:
         """Returns float64, where values lie: 0 (`low` or below) to 100 (`high`)."""

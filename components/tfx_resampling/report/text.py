@@ -1,7 +1,7 @@
 """A plan, and what came of it, as a table of labels and a line per fact."""
 
 import math
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,9 +18,9 @@ _COMBINED = {
 
 def rows(
     plan: Plan,
-    realised: Optional[Sequence[float]] = None,
-    metrics: Optional[Dict[str, Sequence[float]]] = None,
-) -> List[Dict[str, object]]:
+    realised: Sequence[float] | None = None,
+    metrics: dict[str, Sequence[float]] | None = None,
+) -> list[dict[str, object]]:
     """Returns one dict per label, most frequent label first.
 
     Args:
@@ -29,7 +29,7 @@ def rows(
       metrics: name -> [labels], further columns, e.g. average precision.
     """
     columns = {
-        "label": plan.labels,
+        "label": plan.groups,
         "natural": plan.counts,
         "share": plan.natural_shares,
         "target": plan.target,
@@ -40,11 +40,11 @@ def rows(
         total = np.sum(realised) or 1.0
         columns["realised"] = np.asarray(realised, np.float64) / total
     columns.update(metrics or {})
-    order = sorted(range(len(plan.labels)), key=lambda i: -plan.counts[i])
+    order = sorted(range(len(plan.groups)), key=lambda i: -plan.counts[i])
     return [{name: values[i] for name, values in columns.items()} for i in order]
 
 
-def summary(plan: Plan) -> List[str]:
+def summary(plan: Plan) -> list[str]:
     """Returns what holds for the plan as a whole, a line each."""
     unlabeled = f"{plan.num_unlabeled} unlabeled (factor {plan.unlabeled_factor:g})"
     how = {

@@ -1,13 +1,14 @@
 """`Resampler`: examples and a plan in, resampled examples out."""
 
 import dataclasses
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 
-from tfx_resampling.beam.options import ResampleOptions
+from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.resampler import executor, spec
 from tfx_resampling.version import __version__
 
@@ -52,7 +53,7 @@ class Resampler(base_beam_component.BaseBeamComponent):
         *,
         splits: Sequence[str] = ("train",),
         other_splits: str = "copy",
-        options: Optional[ResampleOptions] = None,
+        options: ResampleOptions | None = None,
         **fields: Any,
     ):
         """Builds the component.
@@ -72,7 +73,7 @@ class Resampler(base_beam_component.BaseBeamComponent):
         names = [field.name for field in dataclasses.fields(ResampleOptions)]
         unknown = sorted(set(fields) - set(names))
         if unknown:
-            raise ValueError(f"unknown options {unknown}; there are {names}.")
+            raise ValueError(f"unknown options {unknown}; valid: {names}.")
         options = dataclasses.replace(options or ResampleOptions(), **fields)
         super().__init__(
             spec=spec.ResamplerSpec(

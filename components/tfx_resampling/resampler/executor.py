@@ -1,7 +1,7 @@
 """Executor of `Resampler`."""
 
 import os
-from typing import Any, Dict, List
+from typing import Any
 
 from absl import logging
 from tfx import types
@@ -11,12 +11,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_resampling import artifacts
-from tfx_resampling.beam.run import write_resampled
-from tfx_resampling.core.layout import Layout, layout_path
+from tfx_resampling.artifacts import split_files
+from tfx_resampling.beam.write import write_resampled
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.data.layout import check_natural
-from tfx_resampling.examples import split_files
 from tfx_resampling.resampler import spec
+from tfx_resampling.shards.manifest import Manifest, check_natural, manifest_path
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -24,9 +23,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(
         self,
-        input_dict: Dict[str, List[types.Artifact]],
-        output_dict: Dict[str, List[types.Artifact]],
-        exec_properties: Dict[str, Any],
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Writes the examples.
 
@@ -78,7 +77,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output.set_string_custom_property("resampled", options.mode)
 
 
-def _pass_through(files: List[str], directory: str, how: str) -> None:
+def _pass_through(files: list[str], directory: str, how: str) -> None:
     fileio.makedirs(directory)
     for number, source in enumerate(files):
         # Several artifacts may have files of one name.
@@ -101,11 +100,11 @@ def _pass_through(files: List[str], directory: str, how: str) -> None:
 def _clear(uri: str) -> None:
     if fileio.exists(uri):
         fileio.rmtree(uri)
-    if fileio.exists(layout_path(uri)):
-        fileio.remove(layout_path(uri))
+    if fileio.exists(manifest_path(uri)):
+        fileio.remove(manifest_path(uri))
 
 
-def _as_text(plan: Plan, layout: Layout) -> str:
+def _as_text(plan: Plan, layout: Manifest) -> str:
     counts = layout.counts
     lines = [
         f"{counts['read']:,} records read, {counts['corrupt']:,} corrupt left out, "

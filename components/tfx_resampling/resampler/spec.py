@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from typing import Any, Mapping, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from tfx_resampling.artifacts import ResamplePlan
-from tfx_resampling.beam.options import ResampleOptions
+from tfx_resampling.beam.resample_options import ResampleOptions
 
 # Inputs and outputs of a component may not have the same name.
 NATURAL_EXAMPLES_KEY = "natural_examples"
@@ -63,7 +64,7 @@ def to_properties(
 
 def from_properties(
     properties: Mapping[str, Any],
-) -> Tuple[ResampleOptions, Sequence[str], str]:
+) -> tuple[ResampleOptions, Sequence[str], str]:
     """Returns (options, splits, other_splits), the inverse of `to_properties`."""
     return (
         ResampleOptions(**json.loads(properties[OPTIONS_KEY])),

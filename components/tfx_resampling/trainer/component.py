@@ -1,6 +1,6 @@
 """`Trainer`: TFX's Trainer with one more input, the resampling plan."""
 
-from typing import Any, Dict, Optional, Union
+from typing import Any
 
 from tfx import types
 from tfx.components.trainer import component
@@ -62,21 +62,17 @@ class Trainer(component.Trainer):
     def __init__(
         self,
         *,
-        examples: Optional[types.BaseChannel] = None,
-        transformed_examples: Optional[types.BaseChannel] = None,
-        resample_plan: Optional[types.BaseChannel] = None,
-        module_file: Union[None, str, data_types.RuntimeParameter] = None,
-        run_fn: Union[None, str, data_types.RuntimeParameter] = None,
-        train_args: Union[
-            None, trainer_pb2.TrainArgs, data_types.RuntimeParameter
-        ] = None,
-        eval_args: Union[
-            None, trainer_pb2.EvalArgs, data_types.RuntimeParameter
-        ] = None,
-        train_steps: Union[None, int, data_types.RuntimeParameter] = None,
-        custom_config: Union[None, Dict[str, Any], data_types.RuntimeParameter] = None,
-        custom_executor_spec: Optional[executor_spec.ExecutorSpec] = None,
-        **inputs: Optional[types.BaseChannel],
+        examples: types.BaseChannel | None = None,
+        transformed_examples: types.BaseChannel | None = None,
+        resample_plan: types.BaseChannel | None = None,
+        module_file: None | str | data_types.RuntimeParameter = None,
+        run_fn: None | str | data_types.RuntimeParameter = None,
+        train_args: None | trainer_pb2.TrainArgs | data_types.RuntimeParameter = None,
+        eval_args: None | trainer_pb2.EvalArgs | data_types.RuntimeParameter = None,
+        train_steps: None | int | data_types.RuntimeParameter = None,
+        custom_config: None | dict[str, Any] | data_types.RuntimeParameter = None,
+        custom_executor_spec: executor_spec.ExecutorSpec | None = None,
+        **inputs: types.BaseChannel | None,
     ):
         """Builds the component.
 
@@ -112,7 +108,7 @@ class Trainer(component.Trainer):
         known = set(TrainerSpec.INPUTS) - {"examples", executor.RESAMPLE_PLAN_KEY}
         unknown = sorted(set(inputs) - known)
         if unknown:
-            raise ValueError(f"unknown inputs {unknown}; there are {sorted(known)}.")
+            raise ValueError(f"unknown inputs {unknown}; valid: {sorted(known)}.")
         if train_steps is not None and not isinstance(
             train_steps, data_types.RuntimeParameter
         ):

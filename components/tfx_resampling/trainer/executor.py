@@ -1,6 +1,6 @@
 """Executor of `tfx_resampling.Trainer`."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 from tfx import types
 from tfx.components.trainer import executor, fn_args_utils
@@ -20,9 +20,9 @@ class Executor(executor.GenericExecutor):
 
     def _GetFnArgs(
         self,
-        input_dict: Dict[str, List[types.Artifact]],
-        output_dict: Dict[str, List[types.Artifact]],
-        exec_properties: Dict[str, Any],
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
     ) -> fn_args_utils.FnArgs:
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         if input_dict.get(RESAMPLE_PLAN_KEY):

@@ -1,0 +1,72 @@
+"""Counts label sets and groups with Beam: one pass, memory of the distinct ones."""
+
+import collections
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from tfx_resampling.beam.read import NAMESPACE
+from tfx_resampling.options import InputOptions
+from tfx_resampling.records import files as files_lib
+from tfx_resampling.scan import count
+
+# Nothing here has type hints that Beam would read: it does not know those of a Counter.
+
+
+class CountLabelSets(beam.PTransform):
+    """File names -> one Counter of `data.count.Key` -> number of records.
+
+    The files are read in the workers, by TensorFlow, which is many times faster than
+    Beam's own reader in Python; a file is the unit of work. What travels between
+    workers is a Counter per file. Counters: `records` and `files` in the namespace
+    "tfx_resampling".
+
+    Attributes:
+      spec: a `data.count.CountSpec`, what to count.
+    """
+
+    def __init__(self, spec: count.CountSpec):
+        super().__init__()
+        self.spec = spec
+
+    def expand(self, files):
+        return (
+            files
+            # Else all files would be read where their names were made.
+            | "SpreadFiles" >> beam.Reshuffle()
+            | "CountFile" >> beam.ParDo(_CountFile(self.spec))
+            # Defaults are a side input, which not all runners have.
+            | "AddUp" >> beam.CombineGlobally(_AddCounters()).without_defaults()
+        )
+
+
+class _CountFile(beam.DoFn):
+    def __init__(self, spec: count.CountSpec):
+        self._spec = spec
+        self._records = Metrics.counter(NAMESPACE, "records")
+        self._files = Metrics.counter(NAMESPACE, "files")
+
+    def process(self, name):
+        compressions = files_lib.compression_types([name], "auto")
+        found = count.count_files([name], compressions, self._spec, InputOptions())
+        self._files.inc()
+        self._records.inc(sum(found.values()))
+        yield found
+
+
+class _AddCounters(beam.CombineFn):
+    def create_accumulator(self):
+        return collections.Counter()
+
+    def add_input(self, accumulator, found):
+        accumulator.update(found)
+        return accumulator
+
+    def merge_accumulators(self, accumulators):
+        merged = collections.Counter()
+        for accumulator in accumulators:
+            merged.update(accumulator)
+        return merged
+
+    def extract_output(self, accumulator):
+        return accumulator

@@ -1,0 +1,316 @@
+"""Sorted runs of records in files: how records are put in order without a runner.
+
+An external merge sort (Knuth, The Art of Computer Programming, vol. 3, 5.4). Every
+worker sorts as many records as fit into its memory and writes them as a run; whoever
+writes a shard takes its part of every run. Only names of files travel through Beam, so
+that memory stays the same for any number of records, on any runner.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.beam.read import FileDoFn
+from tfx_resampling.beam.resample_options import ResampleOptions
+from tfx_resampling.core import draws
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.records import files
+from tfx_resampling.records.reader import FRAMING_BYTES
+from tfx_resampling.shards import classes
+from tfx_resampling.shards import classes as classes_lib
+
+_WORD = 8  # Bytes of a number in an index.
+
+
+class Run(NamedTuple):
+    """A run that was written.
+
+    Attributes:
+      path: its file, uncompressed TFRecords, sorted by (bucket, order).
+      buckets: int64 [k], the buckets that it has records of.
+      records: int64 [k], how many of each.
+      num_bytes: int64 [k], how many bytes.
+    """
+
+    path: str
+    buckets: np.ndarray
+    records: np.ndarray
+    num_bytes: np.ndarray
+
+
+def write_run(
+    path: str,
+    serialized: Sequence[bytes],
+    buckets: np.ndarray,
+    orders: np.ndarray,
+    num_buckets: int,
+) -> Run:
+    """Sorts records and writes them, with an index beside them.
+
+    Args:
+      path: the file; an earlier one of that name is replaced, by the same contents.
+      serialized: the records.
+      buckets: int64 [n], the bucket that each goes to, below `num_buckets`.
+      orders: uint64 [n], by which the records of a bucket are sorted.
+      num_buckets: number of buckets.
+    """
+    rows = np.lexsort((orders, buckets))
+    sizes = np.fromiter(map(len, serialized), np.int64, len(serialized))[rows]
+    sizes += FRAMING_BYTES
+    first_rows = np.searchsorted(buckets[rows], np.arange(num_buckets + 1))
+    first_bytes = np.append(0, np.cumsum(sizes))[first_rows]
+
+    def write_records(temporary):
+        with tf.io.TFRecordWriter(temporary) as writer:
+            for row in rows.tolist():
+                writer.write(serialized[row])
+
+    write_whole(path, write_records)
+    index = (first_rows, first_bytes, orders[rows].view(np.int64), sizes)
+    contents = b"".join(part.astype("<i8").tobytes() for part in index)
+    write_whole(_index_path(path), lambda temporary: write(temporary, contents))
+    counts, num_bytes = np.diff(first_rows), np.diff(first_bytes)
+    present = np.flatnonzero(counts)
+    return Run(path, present, counts[present], num_bytes[present])
+
+
+def read_buckets(
+    paths: Sequence[str], num_buckets: int, first: int, after: int
+) -> tuple[list[memoryview], int]:
+    """Returns the records of some buckets in order, as framed TFRecords, and how many.
+
+    Args:
+      paths: the runs, in an order that does not depend on who wrote them when: it
+        settles between records of one order.
+      num_buckets: number of buckets of the runs.
+      first: the first bucket.
+      after: the bucket after the last.
+    """
+    orders, pieces = [], []
+    for path in paths:
+        with tf.io.gfile.GFile(_index_path(path), "rb") as index:
+
+            def numbers(position, count, index=index):
+                index.seek(position * _WORD)
+                return np.frombuffer(index.read(count * _WORD), "<i8")
+
+            (low,), (high,) = (numbers(bucket, 1) for bucket in (first, after))
+            if low == high:
+                continue
+            starts = num_buckets + 1
+            (begin,), (end,) = (numbers(starts + b, 1) for b in (first, after))
+            (total,) = numbers(num_buckets, 1)
+            rows = 2 * starts
+            orders.append(numbers(rows + low, high - low).view(np.uint64))
+            sizes = numbers(rows + total + low, high - low)
+        with tf.io.gfile.GFile(path, "rb") as file:
+            file.seek(int(begin))
+            contents = memoryview(file.read(int(end - begin)))
+        ends = np.cumsum(sizes).tolist()
+        pieces += [contents[a:b] for a, b in zip([0, *ends], ends)]
+    if not pieces:
+        return [], 0
+    rows = np.argsort(np.concatenate(orders), kind="stable")
+    return [pieces[row] for row in rows.tolist()], len(pieces)
+
+
+def write_whole(path: str, write) -> None:
+    """Has `write` write a file under another name, and then gives it its own.
+
+    Two that write the same file at the same time do not disturb each other.
+    """
+    temporary = f"{path}.{uuid.uuid4().hex}"
+    try:
+        write(temporary)
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except BaseException:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+        raise
+
+
+def write(path: str, contents: bytes) -> None:
+    """Writes bytes to a file."""
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(contents)
+
+
+def _index_path(path: str) -> str:
+    return os.path.splitext(path)[0] + ".index"
+
+
+# What is not finished is in directories of these names beside the output. In them are:
+PARTIAL = ".partial-"
+CLASSES = "classes.json"
+SHARDS = "shards.json"
+SHARDS_DIR = "shards"
+# Buckets where the number of shards follows the bytes, which are not known before.
+_MOST_SHARDS = 1_024
+
+
+class Job(NamedTuple):
+    """What all steps know.
+
+    Attributes:
+      plan: the plan.
+      options: the options.
+      output_dir: where the shards come to.
+      scratch: directory for everything before that.
+    """
+
+    plan: Plan
+    options: ResampleOptions
+    output_dir: str
+    scratch: str
+
+    @property
+    def num_buckets(self) -> int:
+        """Number of buckets of runs; only for "materialize"."""
+        return self.options.num_shards or _MOST_SHARDS
+
+    def path(self, name: str) -> str:
+        """Returns the path of a file in the scratch directory."""
+        return os.path.join(self.scratch, name)
+
+    def write(self, name: str, value: object) -> None:
+        """Writes a JSON value for the steps that follow."""
+        tf.io.gfile.makedirs(self.scratch)
+        contents = json.dumps(value).encode()
+        write_whole(self.path(name), lambda path: write(path, contents))
+
+    def read(self, name: str):
+        """Reads what an earlier step wrote."""
+        with tf.io.gfile.GFile(self.path(name), "rb") as file:
+            return json.loads(file.read())
+
+    def classes(self) -> classes.FactorClasses:
+        """Reads the classes of factors; only for "stratify"."""
+        return classes.FactorClasses(**self.read(CLASSES))
+
+
+# Bytes of records that a worker sorts at once. More of them make fewer runs, which are
+# all opened for each shard.
+_RUN_BYTES = 128 << 20
+
+# As in `records`: no type hints for Beam.
+
+
+class CountFactors(FileDoFn):
+    """File name -> (name, {factor: bytes of its records})."""
+
+    def __init__(self, job: Job):
+        super().__init__(job.plan, job.options, dropped=True, counts=False)
+
+    def process(self, name):
+        counted = {}
+        for found in self.scanned(name):
+            sizes = np.fromiter(map(len, found.serialized), np.int64)
+            factors, rows = np.unique(found.factors, return_inverse=True)
+            num_bytes = np.bincount(rows, sizes).astype(np.int64)
+            for factor, more in zip(factors.tolist(), num_bytes.tolist()):
+                counted[factor] = counted.get(factor, 0) + more
+        yield name, counted
+
+
+class ClassifyFactors(beam.DoFn):
+    """All of these -> the names again; writes the classes of factors."""
+
+    def __init__(self, job: Job):
+        self._job = job
+
+    def process(self, counted):
+        total = {}
+        for _, factors in counted:
+            for factor, num_bytes in factors.items():
+                total[factor] = total.get(factor, 0) + num_bytes
+        if not total:
+            raise ValueError(f"no records to write to {self._job.output_dir!r}.")
+        made = classes_lib.make(
+            np.array(list(total)), np.array(list(total.values()), np.int64)
+        )
+        self._job.write(CLASSES, dataclasses.asdict(made))
+        for name, _ in counted:
+            yield name
+
+
+class Sorted(NamedTuple):
+    """A file whose samples are sorted.
+
+    Attributes:
+      runs: the runs.
+      counts: as `Manifest.counts`.
+      is_gzip: whether the file is compressed.
+    """
+
+    runs: list[Run]
+    counts: dict
+    is_gzip: bool
+
+
+class SortFile(FileDoFn):
+    """File name -> `Sorted`."""
+
+    def __init__(self, job: Job):
+        is_whole = job.options.mode == "stratify"
+        super().__init__(job.plan, job.options, dropped=is_whole)
+        self._job = job
+
+    def process(self, name):
+        job = self._job
+        tf.io.gfile.makedirs(job.scratch)
+        number = hashlib.sha256(name.encode()).hexdigest()[:16]
+        classes = job.classes() if job.options.mode == "stratify" else None
+        num_buckets = classes.num_cells if classes else job.num_buckets
+        counts = collections.Counter()
+        written, pending, size = [], [], 0
+
+        def flush():
+            path = job.path(f"run-{number}-{len(written):05}.tfrecord")
+            columns = [np.concatenate(column) for column in zip(*pending)]
+            written.append(write_run(path, *columns, num_buckets))
+            pending.clear()
+
+        for found in self.scanned(name):
+            counts.update(found.counts)
+            if classes is None:
+                rows, orders = _spread(found)
+                buckets = classes_lib.in_ranges(orders, num_buckets)
+            else:
+                rows, orders = slice(None), _mixed(found.hashes)
+                buckets = classes.cells(found.factors, found.hashes)
+            pending.append((found.serialized[rows], buckets, orders))
+            size += sum(map(len, pending[-1][0]))
+            if size >= _RUN_BYTES:
+                flush()
+                size = 0
+        if size:
+            flush()
+        is_gzip = files.compression_types([name], "auto") == ["GZIP"]
+        yield Sorted(written, dict(counts), is_gzip)
+
+
+def _mixed(hashes: np.ndarray) -> np.ndarray:
+    """Returns uint64 [n], an order of the records that knows nothing of their uniforms."""
+    return draws.mix(hashes + np.uint64(draws.GOLDEN))
+
+
+def _spread(found) -> tuple:
+    """Returns the row of every copy, int64 [m], and its place, uint64 [m].
+
+    The c copies of a record lie 2**64 / c from each other on the circle of places, the
+    farthest there is.
+    """
+    rows = np.repeat(np.arange(len(found.copies)), found.copies)
+    first = np.cumsum(found.copies) - found.copies
+    index = (np.arange(len(rows)) - first[rows]).astype(np.uint64)
+    steps = np.uint64(2**64 - 1) // np.maximum(found.copies, 1).astype(np.uint64)
+    return rows, _mixed(found.hashes)[rows] + index * steps[rows]

@@ -1,0 +1,90 @@
+"""Reads and decides records in Beam's workers."""
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.scan.decide import COUNTS, Scanned, Scanner
+
+NAMESPACE = "tfx_resampling"
+
+# Nothing here has type hints that Beam would read: it takes a NumPy array for a list.
+
+
+class FileDoFn(beam.DoFn):
+    """Base of what is done with the records of a file, which is Beam's unit of work.
+
+    Counters in the namespace "tfx_resampling": records "read", "dropped" (without a
+    copy), "corrupt" (left out) and copies "emitted".
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        options: ResampleOptions,
+        dropped: bool = False,
+        counts: bool = True,
+    ):
+        """As `Scanner`; `counts` tells whether the counters count."""
+        self._plan = plan
+        self._options = options
+        self._dropped = dropped
+        self._scanner = None
+        self._counters = {
+            name: Metrics.counter(NAMESPACE, name) for name in COUNTS if counts
+        }
+
+    def scanned(self, name) -> Iterator[Scanned]:
+        """Yields what is in a file, and counts it."""
+        if self._scanner is None:  # Not in `setup`, which not all runners call.
+            self._scanner = Scanner(
+                self._plan, self._options.input_options, self._dropped
+            )
+        for found in self._scanner.scan(name):
+            if self._counters:
+                for what, number in found.counts.items():
+                    self._counters[what].inc(number)
+            yield found
+
+    def __getstate__(self):
+        # Graphs do not travel.
+        return {**self.__dict__, "_scanner": None}
+
+
+class ReadResampled(beam.PTransform):
+    """File names -> the serialized records (bytes) of some epochs, a copy an element.
+
+    Guarantee: the same multiset as `input_fn` emits in these epochs. The files are read
+    in the workers.
+    """
+
+    def __init__(self, plan: Plan, options: ResampleOptions = DEFAULTS):
+        """Makes the transform.
+
+        Args:
+          plan: the plan.
+          options: `epochs`, `start_epoch`, `key_feature`, `unknown_labels` and
+            `on_corrupt` of it.
+        """
+        super().__init__()
+        self._plan = plan
+        self._options = options
+
+    def expand(self, files):
+        return (
+            files
+            # Else all files would be read where their names were made.
+            | "SpreadFiles" >> beam.Reshuffle()
+            | "ReadFile" >> beam.ParDo(_EmitCopies(self._plan, self._options))
+        )
+
+
+class _EmitCopies(FileDoFn):
+    def process(self, name):
+        for found in self.scanned(name):
+            for serialized, copies in zip(found.serialized, found.copies.tolist()):
+                for _ in range(copies):
+                    yield serialized

@@ -1,0 +1,71 @@
+"""Options of resampling offline."""
+
+import dataclasses
+
+from tfx_resampling.options import InputOptions, check_integer
+from tfx_resampling.shards.manifest import MODES
+
+COMPRESSIONS = ("auto", "", "GZIP")
+
+
+@dataclasses.dataclass(frozen=True)
+class ResampleOptions:
+    """What is written, and how. Validated on construction.
+
+    Attributes:
+      mode: "materialize": the samples of some epochs, for readers that know nothing of
+        plans. "stratify": every record once, laid out so that `input_fn` reads little
+        more than what an epoch emits.
+      epochs: "materialize": number of epochs whose samples are written, mixed.
+      start_epoch: the first of them, >= 0.
+      num_shards: "materialize": number of files; None makes files of about 64 MB.
+      compression: of what is written: "auto" (as what is read), "" or "GZIP".
+      key_feature: as `InputOptions.key_feature`.
+      unknown_labels: as `InputOptions.unknown_labels`.
+      on_corrupt: as `InputOptions.on_corrupt`.
+    """
+
+    mode: str = "materialize"
+    epochs: int = 1
+    start_epoch: int = 0
+    num_shards: int | None = None
+    compression: str = "auto"
+    key_feature: str | None = None
+    unknown_labels: str | float = "error"
+    on_corrupt: str = "error"
+
+    def __post_init__(self):
+        for name, choices in (("mode", MODES), ("compression", COMPRESSIONS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {list(choices)}, got "
+                    f"{getattr(self, name)!r}."
+                )
+        check_integer("num_shards", self.num_shards, 1, optional=True)
+        check_integer("epochs", self.epochs, 1, optional=False)
+        _ = self.input_options  # Checks the others.
+        if self.mode == "stratify":
+            for name, default in (
+                ("epochs", 1),
+                ("start_epoch", 0),
+                ("num_shards", None),
+            ):
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name} must be left out with mode='stratify', which writes "
+                        f"records once for all epochs, got {getattr(self, name)!r}."
+                    )
+
+    @property
+    def input_options(self) -> InputOptions:
+        """How the records are read and decided."""
+        return InputOptions(
+            epochs=self.epochs,
+            start_epoch=self.start_epoch,
+            key_feature=self.key_feature,
+            unknown_labels=self.unknown_labels,
+            on_corrupt=self.on_corrupt,
+        )
+
+
+DEFAULTS = ResampleOptions()

@@ -1,0 +1,163 @@
+"""Sorted runs -> shards, which come to their place together."""
+
+import os
+import zlib
+
+import apache_beam as beam
+import tensorflow as tf
+
+from tfx_resampling.beam import external_sort
+from tfx_resampling.beam.external_sort import SHARDS, SHARDS_DIR, Job
+from tfx_resampling.scan.decide import COUNTS
+from tfx_resampling.shards import classes as classes_lib
+from tfx_resampling.shards.manifest import (
+    RECORDS_PREFIX,
+    SAMPLES_PREFIX,
+    Manifest,
+    manifest_path,
+    read_manifest,
+    rule_digest,
+)
+
+# Records that are put together before they are written or compressed.
+_WRITTEN_AT_ONCE = 1_000
+
+# As in `records`: no type hints for Beam.
+
+
+class PlanShards(beam.DoFn):
+    """All `Sorted` -> numbers of shards; writes what is to be in them."""
+
+    def __init__(self, job: Job):
+        self._job = job
+
+    def process(self, files):
+        job = self._job
+        found = [run for file in files for run in file.runs]
+        counts = {
+            name: sum(file.counts.get(name, 0) for file in files) for name in COUNTS
+        }
+        if not found:
+            raise ValueError(
+                f"nothing to write to {job.output_dir!r}: of {counts['read']} records "
+                "the plan emits none."
+            )
+        is_gzip = job.options.compression == "GZIP"
+        if job.options.compression == "auto":
+            is_gzip = any(file.is_gzip for file in files)
+        if job.options.mode == "stratify":
+            classes = job.classes()
+            num_buckets = classes.num_cells
+            cells = sorted({int(b) for run in found for b in run.buckets})
+            bounds = [(cell, cell + 1) for cell in cells]
+            columns = zip(*map(classes.describe, cells))
+            names = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")
+            layout = dict(zip(names, map(list, columns)))
+        else:
+            num_buckets = job.num_buckets
+            num_bytes = sum(int(run.num_bytes.sum()) for run in found)
+            num_shards = job.options.num_shards or min(
+                num_buckets, -(-num_bytes // classes_lib.MAX_SHARD_BYTES)
+            )
+            edges = [i * num_buckets // num_shards for i in range(num_shards + 1)]
+            bounds = list(zip(edges, edges[1:]))
+            layout = {
+                "start_epoch": job.options.start_epoch,
+                "epochs": job.options.epochs,
+            }
+        shards = dict(
+            runs=sorted(run.path for run in found),
+            num_buckets=num_buckets,
+            bounds=bounds,
+            is_gzip=is_gzip,
+            counts=counts,
+            layout=layout,
+        )
+        job.write(SHARDS, shards)
+        tf.io.gfile.makedirs(job.path(SHARDS_DIR))
+        yield from range(len(bounds))
+
+
+class WriteShard(beam.DoFn):
+    """Number of a shard -> (number, name, records)."""
+
+    def __init__(self, job: Job):
+        self._job = job
+
+    def process(self, number):
+        shards = self._job.read(SHARDS)
+        first, after = shards["bounds"][number]
+        pieces, records = external_sort.read_buckets(
+            shards["runs"], shards["num_buckets"], first, after
+        )
+        suffix = ".gz" if shards["is_gzip"] else ""
+        is_samples = self._job.options.mode == "materialize"
+        # Records are named as TFX's own components do.
+        prefix = SAMPLES_PREFIX if is_samples else RECORDS_PREFIX
+        name = f"{prefix}{number:05}-of-{len(shards['bounds']):05}{suffix}"
+        path = self._job.path(os.path.join(SHARDS_DIR, name))
+        external_sort.write_whole(
+            path, lambda path: _write(path, pieces, shards["is_gzip"])
+        )
+        yield number, name, records
+
+
+def _write(path: str, pieces: list[memoryview], is_gzip: bool) -> None:
+    # The header of gzip, without a time: the same bytes on every run. Images do not
+    # get smaller by a higher level, only slower.
+    compressor = zlib.compressobj(level=1, wbits=31) if is_gzip else None
+    with tf.io.gfile.GFile(path, "wb") as file:
+        for start in range(0, len(pieces), _WRITTEN_AT_ONCE):
+            contents = b"".join(pieces[start : start + _WRITTEN_AT_ONCE])
+            file.write(compressor.compress(contents) if compressor else contents)
+        if compressor:
+            file.write(compressor.flush())
+
+
+class Commit(beam.DoFn):
+    """All shards -> the `Manifest`; puts them into their place."""
+
+    def __init__(self, job: Job):
+        self._job = job
+
+    def process(self, written):
+        job = self._job
+        if not tf.io.gfile.exists(job.scratch):
+            # Done before, by a worker that could not say so.
+            yield read_manifest(job.output_dir)
+            return
+        shards = job.read(SHARDS)
+        _, names, records = zip(*sorted(written))
+        options = job.options
+        layout = Manifest(
+            mode=options.mode,
+            rule=rule_digest(job.plan, options.key_feature, options.unknown_labels),
+            counts=shards["counts"],
+            names=names,
+            records=records,
+            **shards["layout"],
+        )
+        # The manifest first: a directory without all of its shards is then known as
+        # such, and one that nobody has renamed yet is not there.
+        contents = layout.to_json().encode()
+        external_sort.write_whole(
+            manifest_path(job.output_dir),
+            lambda path: external_sort.write(path, contents),
+        )
+        _move(job.path(SHARDS_DIR), job.output_dir, names)
+        if tf.io.gfile.exists(job.scratch):
+            tf.io.gfile.rmtree(job.scratch)
+        yield layout
+
+
+def _move(source: str, target: str, names) -> None:
+    """Renames a directory, in one step where the file system can."""
+    if "://" not in target:
+        if not tf.io.gfile.exists(target):  # Else a step that was done before.
+            tf.io.gfile.rename(source, target)
+        return
+    tf.io.gfile.makedirs(target)
+    for name in names:
+        origin = os.path.join(source, name)
+        if tf.io.gfile.exists(origin):
+            tf.io.gfile.rename(origin, os.path.join(target, name), overwrite=True)

@@ -1,0 +1,134 @@
+"""Labels of a chunk of serialized records, without touching anything else in them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.decision import graph_draws
+from tfx_resampling.records import graph_errors
+
+
+class Labels(NamedTuple):
+    """Labels of n records in compressed sparse rows.
+
+    Attributes:
+      ids: int64 [values], index into the vocabulary; its size if unknown.
+      rows: int64 [values], record of each value, ascending.
+      num_rows: int64 scalar, n.
+    """
+
+    ids: tf.Tensor
+    rows: tf.Tensor
+    num_rows: tf.Tensor
+
+
+class Vocabulary:
+    """Looks label values up by binary search in constants of the graph.
+
+    No lookup table: tables are resources, which a serialized tf.data graph (tf.data
+    service, snapshots) does not carry. Bytes are found by fingerprint and then
+    compared, so that an unknown label is never taken for a known one.
+    """
+
+    def __init__(self, values: Sequence[str], dtype: str):
+        """Makes a vocabulary of `values`, "bytes" or "int64" by `dtype`."""
+        self.size = len(values)
+        if dtype == "int64":
+            keys = np.array([int(value) for value in values], np.int64)
+            names = None
+        else:
+            names = np.array([value.encode() for value in values], object)
+            keys = tf.bitcast(
+                graph_draws.fingerprints(tf.constant(names)), tf.int64
+            ).numpy()
+            if len(set(keys.tolist())) != len(keys):
+                raise ValueError(f"two of {values!r} have the same fingerprint.")
+        order = np.argsort(keys)
+        self._keys = keys[order]
+        self._ids = order.astype(np.int64)
+        self._names = None if names is None else names[order]
+
+    def lookup(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns int64 ids of `values` [n], string or int64; unknown ones: `size`."""
+        if self._names is None:
+            keys = values
+        else:
+            keys = tf.bitcast(graph_draws.fingerprints(values), tf.int64)
+        slots = tf.searchsorted(self._keys, keys)
+        slots = tf.minimum(slots, self.size - 1)
+        if self._names is None:
+            known = tf.equal(tf.gather(self._keys, slots), keys)
+        else:
+            known = tf.equal(tf.gather(tf.constant(self._names), slots), values)
+        return tf.where(known, tf.gather(self._ids, slots), self.size)
+
+
+def feature_spec(label_key: str, label_dtype: str) -> dict:
+    """Returns the parsing spec of the label feature: 0 to n values per record."""
+    dtype = tf.int64 if label_dtype == "int64" else tf.string
+    return {label_key: tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)}
+
+
+def labels_of(values: tf.RaggedTensor, vocabulary: Vocabulary) -> Labels:
+    """Returns the labels of parsed records, each label once per record.
+
+    Args:
+      values: the label feature of n records, string or int64.
+      vocabulary: the labels of the plan.
+    """
+    ids, rows = vocabulary.lookup(values.flat_values), values.value_rowids()
+    # Single labels are the common case and need no search for duplicates.
+    several = tf.reduce_any(tf.equal(rows[1:], rows[:-1]))
+    ids, rows = tf.cond(
+        several,
+        lambda: _distinct(ids, rows, vocabulary.size + 1),
+        lambda: (ids, rows),
+    )
+    return Labels(ids, rows, values.nrows())
+
+
+def _distinct(ids: tf.Tensor, rows: tf.Tensor, num_ids: int):
+    pairs, _ = tf.unique(rows * num_ids + ids)
+    return pairs % num_ids, pairs // num_ids
+
+
+def check_known(
+    values: tf.RaggedTensor,
+    labels: Labels,
+    vocabulary: Vocabulary,
+    where: Sequence[str | tf.Tensor],
+) -> tf.Operation:
+    """Returns an op that raises if a label is not in the vocabulary.
+
+    Args:
+      values: the label feature, string or int64.
+      labels: `labels_of` these values.
+      vocabulary: the labels of the plan.
+      where: how the message starts: the feature and the file.
+    """
+
+    def message():
+        flat = values.flat_values
+        unknown = tf.equal(vocabulary.lookup(flat), vocabulary.size)
+        label = tf.boolean_mask(flat, unknown)[0]
+        if label.dtype == tf.string:
+            # An error must be text whatever the label is.
+            label = tf.strings.unicode_transcode(label, "UTF-8", "UTF-8")
+        return [
+            *(*where, " has the label '", label, "', which the plan does not know. "),
+            "Make the plan from statistics of this data, or set unknown_labels to a ",
+            "factor.",
+        ]
+
+    return graph_errors.require(tf.reduce_all(labels.ids < vocabulary.size), message)
+
+
+def multi_hot(labels: Labels, size: int) -> tf.Tensor:
+    """Returns float32 [n, size]: 1 where a record has a label; no unknown ones."""
+    flat = labels.rows * (size + 1) + labels.ids
+    hot = tf.math.unsorted_segment_max(
+        tf.ones_like(flat, tf.float32), flat, labels.num_rows * (size + 1)
+    )
+    return tf.nn.relu(tf.reshape(hot, [labels.num_rows, size + 1])[:, :size])

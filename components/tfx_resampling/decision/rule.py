@@ -1,0 +1,174 @@
+"""Chunks of records -> resampled samples, by the plan's decision rule.
+
+Guarantee: which samples an epoch emits is a function of the plan, its seed, the records
+and the epoch. Options of speed, shuffling and sharding change their order only.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.core import draws as core_draws
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.decision import graph_draws, group_lookup
+from tfx_resampling.decision import labels as labels_lib
+from tfx_resampling.options import InputOptions
+from tfx_resampling.records import graph_errors
+from tfx_resampling.records.reader import Chunk
+
+
+class DecisionRule:
+    """The plan's rule as graph ops: chunks of records in, copies out.
+
+    Attributes:
+      features: what of the records it must know, for `chunks.Reader`.
+    """
+
+    def __init__(self, plan: Plan, options: InputOptions, key_dtype=tf.string):
+        """Makes the rule of a plan.
+
+        Args:
+          plan: the plan.
+          options: `key_feature` and `unknown_labels`.
+          key_dtype: tf.string or tf.int64, type of the key feature.
+        """
+        self._plan = plan
+        self._options = options
+        self._unknown_is_error = options.unknown_labels == "error"
+        unknown = 1.0 if self._unknown_is_error else float(options.unknown_labels)
+        self._factors = np.append(np.array(plan.factors, np.float64), unknown)
+        self._unlabeled = float(core_draws.quantize(plan.unlabeled_factor))
+        if plan.grouping is None:
+            self._vocabulary = labels_lib.Vocabulary(plan.groups, plan.label_dtype)
+            self.features = labels_lib.feature_spec(plan.label_key, plan.label_dtype)
+        else:
+            self._groups = group_lookup.GroupLookup(plan.grouping)
+            self.features = self._groups.features
+        self._schedule = Schedule.parse(plan.schedule)
+        if options.key_feature is not None:
+            # The key may be the label feature itself.
+            self.features = {
+                options.key_feature: tf.io.RaggedFeature(
+                    key_dtype, row_splits_dtype=tf.int64
+                ),
+                **self.features,
+            }
+
+    @property
+    def seed(self) -> int:
+        """The plan's seed."""
+        return self._plan.seed
+
+    def decide(
+        self, chunk: Chunk, epochs: int = 1
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns what becomes of the records of a chunk.
+
+        Args:
+          chunk: the records.
+          epochs: how many epochs, from the chunk's on; their copies add up.
+
+        Returns:
+          hashes uint64 [n], repeat factors float64 [n] and copies int64 [n].
+        """
+        by_unit = self._by_label if self._plan.grouping is None else self._by_group
+        factors, known = by_unit(chunk.parsed, chunk.name)
+        keys = self._keys(chunk)
+        with tf.control_dependencies([known]):
+            hashes = graph_draws.seeded_hash(self._plan.seed, keys)
+        before, after = (
+            self.cumulative_factors(factors, epoch)
+            for epoch in (chunk.epoch, chunk.epoch + epochs)
+        )
+        return (
+            hashes,
+            factors,
+            graph_draws.copies(graph_draws.uniforms(hashes), before, after),
+        )
+
+    @property
+    def num_units(self) -> int:
+        """Number of labels, or groups, that the plan knows."""
+        return len(self._plan.groups)
+
+    def units(self, chunk: Chunk) -> labels_lib.Labels:
+        """Returns the labels of the records of a chunk, or their groups.
+
+        Unknown ones are `num_units`.
+        """
+        if self._plan.grouping is None:
+            values = chunk.parsed[self._plan.label_key]
+            return labels_lib.labels_of(values, self._vocabulary)
+        ids = self._groups.lookup(chunk.parsed, chunk.name)
+        num_rows = tf.size(ids, tf.int64)
+        return labels_lib.Labels(ids, tf.range(num_rows), num_rows)
+
+    def cumulative_factors(self, factors: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        """Returns float64 [n], the copies due before an epoch (int64 scalar)."""
+        weight = graph_draws.cumulative_weight(self._schedule, epoch)
+        return graph_draws.cumulative_factors(factors, weight, epoch)
+
+    def _by_label(self, parsed, name: tf.Tensor):
+        """The graph twin of `core.factors.record_factors`: float64 [n], and a check."""
+        values = parsed[self._plan.label_key]
+        labels = labels_lib.labels_of(values, self._vocabulary)
+        known = tf.no_op()
+        if self._unknown_is_error:
+            where = [f"label feature {self._plan.label_key} of ", name]
+            known = labels_lib.check_known(values, labels, self._vocabulary, where)
+        rows, num_rows = labels.rows, labels.num_rows
+        reduce = {
+            "product": tf.math.unsorted_segment_prod,
+            "max": tf.math.unsorted_segment_max,
+            "min": tf.math.unsorted_segment_min,
+            "mean": tf.math.unsorted_segment_mean,
+        }[self._plan.combine]
+        combined = reduce(tf.gather(self._factors, labels.ids), rows, num_rows)
+        # A product that overflows before it meets a 0 is 0.
+        combined = tf.where(tf.math.is_nan(combined), tf.zeros_like(combined), combined)
+        ones = tf.ones_like(rows, tf.int32)
+        is_labeled = tf.math.unsorted_segment_sum(ones, rows, num_rows) > 0
+        return tf.where(is_labeled, self._bounded(combined), self._unlabeled), known
+
+    def _by_group(self, parsed, name: tf.Tensor):
+        """Repeat factors of the records' groups, float64 [n], and a check."""
+        ids = self._groups.lookup(parsed, name)
+        known = tf.no_op()
+        if self._unknown_is_error:
+
+            def message():
+                row = tf.where(tf.equal(ids, self._groups.size))[0, 0]
+                return [
+                    *("a record of ", name, " is in the group "),
+                    *(self._groups.describe(parsed, row), ", which the plan does not "),
+                    "know. Make the plan from this data, or set unknown_labels to a ",
+                    "factor.",
+                ]
+
+            known = graph_errors.require(
+                tf.reduce_all(ids < self._groups.size), message
+            )
+        return self._bounded(tf.gather(self._factors, ids)), known
+
+    def _bounded(self, factors: tf.Tensor) -> tf.Tensor:
+        low, high = self._plan.min_factor, self._plan.max_factor
+        return graph_draws.quantize(tf.clip_by_value(factors, low, high))
+
+    def _keys(self, chunk: Chunk) -> tf.Tensor:
+        """Returns uint64 [n], what identifies each record."""
+        feature = self._options.key_feature
+        if feature is None:
+            return graph_draws.fingerprints(chunk.serialized)
+        parsed = chunk.parsed[feature]
+        check = graph_errors.require(
+            tf.reduce_all(tf.equal(parsed.row_lengths(), 1)),
+            lambda: [
+                f"key_feature {feature} must have one value in every record of ",
+                *(chunk.name, "."),
+            ],
+        )
+        with tf.control_dependencies([check]):
+            values = tf.identity(parsed.flat_values)
+        if values.dtype == tf.int64:
+            return tf.bitcast(values, tf.uint64)
+        return graph_draws.fingerprints(values)

@@ -1,0 +1,196 @@
+"""What the input gave in one epoch of training: as numbers, a log line, and charts."""
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfx_resampling.core import factors
+from tfx_resampling.core.plan import Plan
+
+# Charts of a kind that TensorBoard still shows; the table beside them has every label.
+_MAX_CHARTS = 100
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EpochInput:
+    """What the input gave in one epoch of training.
+
+    Attributes:
+      epoch: epoch of training, from 0.
+      data_epoch: epoch of the data that the last batch is of, from 0.
+      seconds: duration of training, without validation and backups.
+      wait_seconds: how much of it training waited for batches; None where TensorFlow
+        does not tell the time, with `tf.config.experimental.enable_op_determinism`.
+      scanned: records read.
+      dropped: records of those that were dropped.
+      emitted: samples that training got.
+      skipped_records: corrupt records skipped.
+      skipped_images: undecodable images skipped.
+      label_counts: int64 [classes], samples with each class.
+    """
+
+    epoch: int
+    data_epoch: int
+    seconds: float
+    wait_seconds: float | None
+    scanned: int
+    dropped: int
+    emitted: int
+    skipped_records: int
+    skipped_images: int
+    label_counts: np.ndarray
+
+    @property
+    def samples_per_second(self) -> float:
+        """Samples emitted per second of training."""
+        return self.emitted / self.seconds if self.seconds else 0.0
+
+    @property
+    def wait_share(self) -> float | None:
+        """Share of the time that training waited for batches, 0 to 1, or None."""
+        if self.wait_seconds is None:
+            return None
+        return self.wait_seconds / self.seconds if self.seconds else 0.0
+
+    @property
+    def realised_shares(self) -> np.ndarray:
+        """float64 [classes], share of each class in the label occurrences seen."""
+        return factors.shares(self.label_counts)
+
+    def predicted_shares(self, plan: Plan) -> np.ndarray | None:
+        """Returns float64 [classes], what the plan predicts for the data's epoch.
+
+        None where it predicts no classes, but groups.
+        """
+        if plan.grouping is not None:
+            return None
+        return factors.shares(plan.predicted_at(self.data_epoch))
+
+    def distance(self, plan: Plan) -> float | None:
+        """Returns the total-variation distance of both, 0 to 1.
+
+        None where one of them is missing.
+        """
+        predicted = self.predicted_shares(plan)
+        if predicted is None or not self.label_counts.any():
+            return None
+        return factors.distance(self.label_counts, predicted)
+
+
+def log(done: EpochInput, plan: Plan) -> None:
+    """Logs a line, with the epoch numbered from 1; what was skipped is also a warning.
+
+    For example "Input of epoch 3: scanned 120,000, dropped 96,011, emitted 24,033
+    samples, 5,210 samples/s, waited 1.3 % of the time, distance to the predicted
+    distribution 0.004; skipped 2 corrupt records, 1 undecodable image."
+    """
+    distance = done.distance(plan)
+    compared = (
+        ""
+        if distance is None
+        else f", distance to the predicted distribution {distance:.3f}"
+    )
+    waited = done.wait_share
+    skipped = ", ".join(
+        f"{count:,} {what}{'' if count == 1 else 's'}"
+        for count, what in (
+            (done.skipped_records, "corrupt record"),
+            (done.skipped_images, "undecodable image"),
+        )
+        if count
+    )
+    logging.info(
+        "Input of epoch %d: scanned %s, dropped %s, emitted %s samples, %s samples/s, "
+        "waited %s of the time%s%s.",
+        done.epoch + 1,
+        f"{done.scanned:,}",
+        f"{done.dropped:,}",
+        f"{done.emitted:,}",
+        f"{done.samples_per_second:,.0f}",
+        "an unknown part" if waited is None else f"{100 * waited:.1f} %",
+        compared,
+        f"; skipped {skipped}" if skipped else "",
+    )
+    if skipped:
+        logging.warning("Input of epoch %d: skipped %s.", done.epoch + 1, skipped)
+
+
+class Charts:
+    """TensorBoard's view of the input; steps are epochs of training, from 0."""
+
+    def __init__(self, plan: Plan, log_dir: str):
+        self._plan = plan
+        self._writer = tf.summary.create_file_writer(os.path.join(log_dir, "input"))
+        self._charted: list[int] | None = None
+
+    def write(self, done: EpochInput) -> None:
+        """Writes the scalars, the histograms and the table of an epoch.
+
+        Histograms are over the labels: `input/realised_shares`, and how far each is
+        from what was planned, `input/realised_over_predicted`, 1 where it is as
+        planned. The charts of single labels leave some out; these have all.
+        """
+        predicted = done.predicted_shares(self._plan)
+        scalars = {
+            "scanned": done.scanned,
+            "dropped": done.dropped,
+            "emitted": done.emitted,
+            "samples_per_second": done.samples_per_second,
+            "wait_share": done.wait_share,
+            "skipped_records": done.skipped_records,
+            "skipped_images": done.skipped_images,
+            "distance_to_predicted": done.distance(self._plan),
+        }
+        with self._writer.as_default(step=done.epoch):
+            for name, value in scalars.items():
+                if value is not None:
+                    tf.summary.scalar(f"input/{name}", value)
+            for i in self._labels(done):
+                label = self._plan.classes[i]
+                tf.summary.scalar(f"realised_share/{label}", done.realised_shares[i])
+                if predicted is not None:
+                    tf.summary.scalar(f"predicted_share/{label}", predicted[i])
+            shares = done.realised_shares
+            tf.summary.histogram("input/realised_shares", shares)
+            if predicted is not None and (predicted > 0).any():
+                expected = predicted > 0  # The others have no ratio.
+                ratios = shares[expected] / predicted[expected]
+                tf.summary.histogram("input/realised_over_predicted", ratios)
+            tf.summary.text("input/labels", self._table(done, predicted))
+        self._writer.flush()
+
+    def _labels(self, done: EpochInput) -> list[int]:
+        """Returns the labels with charts, the same in every epoch."""
+        if self._charted is None:
+            known = self._plan.grouping is None  # Else the counts are of groups.
+            counts = self._plan.counts if known else done.label_counts
+            order = np.argsort(-np.asarray(counts), kind="stable").tolist()
+            if len(order) > _MAX_CHARTS:
+                half = _MAX_CHARTS // 2
+                order = order[:half] + order[-half:]
+            self._charted = order
+        return self._charted
+
+    def _table(self, done: EpochInput, predicted: np.ndarray | None) -> str:
+        columns = [
+            map(_as_markdown, self._plan.classes),
+            map(str, done.label_counts.tolist()),
+            map("{:.4%}".format, done.realised_shares),
+        ]
+        names = ["label", "samples", "realised"]
+        if predicted is not None:
+            columns.append(map("{:.4%}".format, predicted))
+            names.append("predicted")
+        rows = [names, ["---", *["---:"] * (len(names) - 1)], *zip(*columns)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _as_markdown(label: str) -> str:
+    """Returns a label as it is, whatever Markdown or HTML it has in it."""
+    printable = (c if c.isprintable() else repr(c)[1:-1] for c in label)
+    return "".join(
+        c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in "".join(printable)
+    )

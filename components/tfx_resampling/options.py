@@ -1,0 +1,166 @@
+"""Options of the input pipeline, apart from the plan."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+COMPRESSIONS = ("auto", "", "GZIP", "ZLIB")
+ON_CORRUPT = ("error", "skip")
+
+_AUTOTUNE = -1  # As tf.data.AUTOTUNE; options need no TensorFlow.
+
+
+@dataclasses.dataclass(frozen=True)
+class InputOptions:
+    """How records are read, shuffled and repeated. Validated on construction.
+
+    None of these changes *which* samples an epoch has, only their order and the speed;
+    `epochs` and `start_epoch` say which epochs, and `unknown_labels` and `key_feature`
+    are part of the decision rule.
+
+    Attributes:
+      epochs: number of epochs, one after another; None repeats without end.
+      start_epoch: first epoch, >= 0. Epoch e is the same whenever it is asked for.
+      shuffle_records: distinct records that survived undersampling and are shuffled
+        together, with their copies; 0 or 1 turns shuffling off. An epoch begins with
+        smaller blocks, so that its first batch is early. Memory: up to 5.5 times this
+        many records.
+      chunk_size: records that are read, parsed and decided in one step. None: about
+        1.3 MB of them, at most 1,024.
+      cycle_length: files read at the same time. Part of the order of samples, and
+        therefore not taken from the machine.
+      num_parallel_calls: parallel calls of each stage; None is the number of cores, or
+        for files with "://" in their names `cycle_length` where they are read.
+      deterministic: same sequence on every run, at some cost in speed. The multiset of
+        samples is the same either way.
+      compression: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP", "ZLIB".
+      key_feature: feature (one bytes or int64 value) that identifies a record. None
+        takes FarmHash fingerprint64 of the whole serialized record.
+      unknown_labels: what a label or group that the plan does not know does to its
+        record: "error", or the factor of such labels.
+      on_corrupt: what a record that cannot be read or parsed is, or an image that does
+        not decode: "error" (it names file and record), or "skip" (counted, printed).
+        The rest of a file after a record that cannot be read is skipped with it.
+      service: "grpc://host:port" of a tf.data service dispatcher whose workers read,
+        resample and decode instead of this process.
+      service_job: consumers that name the same job share one stream, each sample going
+        to one of them; None: a stream of one's own.
+    """
+
+    epochs: int | None = None
+    start_epoch: int = 0
+    shuffle_records: int = 10_000
+    chunk_size: int | None = None
+    cycle_length: int = 8
+    num_parallel_calls: int | None = None
+    deterministic: bool = False
+    compression: str = "auto"
+    key_feature: str | None = None
+    unknown_labels: str | float = "error"
+    on_corrupt: str = "error"
+    service: str | None = None
+    service_job: str | None = None
+
+    def __post_init__(self):
+        for name, low, optional in (
+            ("epochs", 1, True),
+            ("start_epoch", 0, False),
+            ("shuffle_records", 0, False),
+            ("chunk_size", 1, True),
+            ("cycle_length", 1, False),
+            ("num_parallel_calls", 1, True),
+        ):
+            check_integer(name, getattr(self, name), low, optional)
+        if not isinstance(self.deterministic, bool):
+            raise ValueError(
+                f"deterministic must be True or False, got {self.deterministic!r}."
+            )
+        for name, choices in (
+            ("compression", COMPRESSIONS),
+            ("on_corrupt", ON_CORRUPT),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {list(choices)}, got "
+                    f"{getattr(self, name)!r}."
+                )
+        if self.service is not None and "://" not in str(self.service):
+            raise ValueError(
+                "service must be the address of a tf.data service dispatcher, such as "
+                f"'grpc://host:5050', got {self.service!r}."
+            )
+        if self.service_job is not None and self.service is None:
+            raise ValueError(
+                f"service_job must be left out without service, got "
+                f"{self.service_job!r}."
+            )
+        factor = self.unknown_labels
+        is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+        if factor != "error" and not (is_number and 0 <= factor < float("inf")):
+            raise ValueError(
+                f"unknown_labels must be 'error' or a factor >= 0, got {factor!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageOptions:
+    """How image bytes become pixels. Validated on construction.
+
+    Attributes:
+      key: name of the feature with the encoded image, JPEG, PNG, BMP or GIF;
+        `images.decode_image` has the kinds of each.
+      size: (height, width) to resize to, bilinear, with antialiasing where it shrinks;
+        None keeps the size of the files, which then must all be the same.
+      channels: 1 (grey) or 3 (RGB).
+      scale: multiplies pixel values: 1/255 gives 0 to 1 as float32; None keeps uint8.
+      augment: None, or a function (image [h, w, c], seed int64 [2]) -> image, built of
+        stateless ops, e.g. `tfx_resampling.images.augmentation.Augmentation`.
+    """
+
+    key: str = "image/encoded"
+    size: Sequence[int] | None = None
+    channels: int = 3
+    scale: float | None = 1 / 255
+    augment: object | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.key, str) or not self.key:
+            raise ValueError(f"key must be a feature name, got {self.key!r}.")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {self.channels!r}.")
+        if self.size is not None:
+            if not isinstance(self.size, (list, tuple)) or len(self.size) != 2:
+                raise ValueError(f"size must be (height, width), got {self.size!r}.")
+            for name, value in zip(("height", "width"), self.size):
+                check_integer(name, value, 1, optional=False)
+        is_number = isinstance(self.scale, (int, float))
+        if self.scale is not None and not (is_number and 0 < self.scale < float("inf")):
+            raise ValueError(f"scale must be above 0 or None, got {self.scale!r}.")
+        if self.augment is not None and not callable(self.augment):
+            raise ValueError(f"augment must be callable, got {self.augment!r}.")
+
+
+def check_integer(name: str, value: object, low: int, optional: bool) -> None:
+    """Raises ValueError unless `value` is an integer >= `low` (or None)."""
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(
+            f"{name} must be an integer >= {low}{' or None' if optional else ''}, got "
+            f"{value!r}."
+        )
+
+
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Not on every system.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def parallel_calls(options: InputOptions) -> int:
+    """Returns how many calls of a stage run at the same time."""
+    if options.num_parallel_calls:
+        return options.num_parallel_calls
+    # The cores of this machine say nothing about those of a tf.data service.
+    return _AUTOTUNE if options.service else cores()

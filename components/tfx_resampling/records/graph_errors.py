@@ -1,0 +1,48 @@
+"""Errors raised within a graph, with a message that is only made when needed."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+
+def require(
+    condition: tf.Tensor, message: Callable[[], Sequence[str | tf.Tensor]]
+) -> tf.Operation:
+    """Returns an op that raises InvalidArgumentError unless `condition` holds.
+
+    Args:
+      condition: bool scalar.
+      message: makes the parts of the message: strings, and string or integer scalars.
+    """
+
+    return tf.cond(
+        condition, tf.no_op, lambda: tf.debugging.Assert(False, [joined(message())])
+    )
+
+
+def report_unless(
+    condition: tf.Tensor, message: Callable[[], Sequence[str | tf.Tensor]]
+) -> tf.Operation:
+    """Returns an op that prints a line to stderr unless `condition` holds.
+
+    Args:
+      condition: bool scalar.
+      message: as that of `require`.
+    """
+    return tf.cond(
+        condition,
+        tf.no_op,
+        lambda: tf.print(joined(message()), output_stream=sys.stderr),
+    )
+
+
+def joined(parts: Sequence[str | tf.Tensor]) -> tf.Tensor:
+    """Returns a string scalar of parts: strings, and string or integer scalars."""
+    parts = [tf.convert_to_tensor(part) for part in parts]
+    return tf.strings.join(
+        [
+            part if part.dtype == tf.string else tf.strings.as_string(part)
+            for part in parts
+        ]
+    )

@@ -1,0 +1,476 @@
+"""TFRecord files -> chunks of records with a few features parsed.
+
+Guarantee: every record of every file is in exactly one chunk, or an error names the
+file, the record and the byte; with `on_corrupt="skip"` what cannot be read is left
+out, counted and printed.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfx_resampling.options import InputOptions, cores
+from tfx_resampling.records import graph_errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One of `num_shards` parts that together have every record once.
+
+    Parts are of whole files where there are files enough for each; otherwise each part
+    has every `num_shards`-th record of every file, which costs reading all of them.
+
+    Attributes:
+      num_shards: number of parts.
+      index: which of them, from 0.
+      by_record: whether to cut every file, even where there are files enough.
+    """
+
+    num_shards: int = 1
+    index: int = 0
+    by_record: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.index < self.num_shards:
+            raise ValueError(
+                f"index must be from 0 to {self.num_shards - 1}, got {self.index!r}."
+            )
+
+    def files(self, num_files: int) -> list[int]:
+        """Returns the indices of the files of this part."""
+        if self._cuts_files(num_files):
+            return list(range(num_files))
+        return list(range(self.index, num_files, self.num_shards))
+
+    def of_records(self, num_files: int) -> tuple[int, int]:
+        """Returns (n, i): of its files this part has every n-th record from i."""
+        if self._cuts_files(num_files):
+            return self.num_shards, self.index
+        return 1, 0
+
+    def _cuts_files(self, num_files: int) -> bool:
+        return self.by_record or num_files < self.num_shards
+
+
+WHOLE = Shard()
+
+
+# Bytes of a TFRecord beside its data: length, and the checksums of both.
+FRAMING_BYTES = 16
+# More records than any file has; bounds what numbers them.
+_MANY = 1 << 40
+
+
+class Lost(NamedTuple):
+    """Records in a row that could not be read or parsed together; n such rows.
+
+    Attributes:
+      epoch: int64 [n], the epoch that they are read for.
+      file: int64 [n], index of the file.
+      first: int64 [n], first of them, counted within the shard.
+      count: int64 [n], how many at most; the file may end before. 0 for none.
+    """
+
+    epoch: tf.Tensor
+    file: tf.Tensor
+    first: tf.Tensor
+    count: tf.Tensor
+
+
+class Chunk(NamedTuple):
+    """Records of one file, in the order of the file.
+
+    Attributes:
+      epoch: int64 scalar, the epoch that they are read for.
+      file: int64 scalar, index of the file.
+      name: string scalar, name of the file.
+      numbers: int64 [n], number of each record within its file, from 0.
+      serialized: string [n], the records.
+      parsed: feature name -> ragged [n, (values)], the features that were asked for.
+      skipped: int64 scalar, corrupt records that were left out.
+      lost: a `Lost` of scalars, what is missing before this chunk.
+    """
+
+    epoch: tf.Tensor
+    file: tf.Tensor
+    name: tf.Tensor
+    numbers: tf.Tensor
+    serialized: tf.Tensor
+    parsed: dict[str, tf.RaggedTensor]
+    skipped: tf.Tensor
+    lost: Lost
+
+
+class Records:
+    """Opens files, of which it may see a shard of the records only.
+
+    Attributes:
+      num_files: number of files.
+      features: what `parse` parses.
+      num_shards: of so many records of a file, one is seen.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        compressions: Sequence[str],
+        features: dict[str, tf.io.RaggedFeature],
+        shard: Shard,
+    ):
+        """Takes the arguments of `chunks.Reader`."""
+        self.num_files = len(files)
+        self.features = features
+        self._files = tf.constant(list(files), tf.string)
+        self._compressions = tf.constant(list(compressions), tf.string)
+        self.num_shards, self._index = shard.of_records(len(files))
+
+    def of(self, file: tf.Tensor) -> tuple[tf.Tensor, tf.data.Dataset]:
+        """Returns the name of a file by its index, and its records, serialized."""
+        name = tf.gather(self._files, file)
+        dataset = tf.data.TFRecordDataset(name, tf.gather(self._compressions, file))
+        if self.num_shards == 1:
+            return name, dataset
+        return name, dataset.shard(self.num_shards, self._index)
+
+    def parse(self, serialized: tf.Tensor):
+        """Returns records [n] and name -> (values, row splits) of their features."""
+        if not self.features:  # Not allowed in parse_example.
+            return serialized, {}
+        parsed = tf.io.parse_example(serialized, self.features)
+        # Not ragged tensors: these cost more on their way through a data set.
+        return serialized, {
+            key: (values.flat_values, values.row_splits)
+            for key, values in parsed.items()
+        }
+
+    def numbers(self, positions: tf.Tensor) -> tf.Tensor:
+        """Returns the numbers within the file of records counted within the shard."""
+        return positions * self.num_shards + self._index
+
+
+def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
+    """Returns (number, element) of what can be had of `dataset`, and of an end.
+
+    tf.data's own errors have no file name, and cannot be caught in a graph, but
+    `ignore_errors` can skip them. What is numbered before that and counted after it
+    gives them away: an error takes a number. The end makes sure that there is an
+    element after it.
+    """
+    whole = dataset.concatenate(tf.data.Dataset.from_tensors(end))
+    return tf.data.Dataset.zip((tf.data.Dataset.range(_MANY), whole)).ignore_errors()
+
+
+def as_ragged(parsed) -> dict[str, tf.RaggedTensor]:
+    """Returns the features that `Records.parse` gave, ragged."""
+    return {
+        key: tf.RaggedTensor.from_row_splits(*parts, validate=False)
+        for key, parts in parsed.items()
+    }
+
+
+class Recovery:
+    """Reads again, record by record, what could not be read as a chunk."""
+
+    def __init__(self, records: Records, size: int, skip: bool):
+        """Makes a recovery.
+
+        Args:
+          records: the files.
+          size: records per chunk.
+          skip: whether to leave out what cannot be used; else it is an error.
+        """
+        self._records = records
+        self._size = size
+        self._skip = skip
+
+    def read(self, region: Lost, use: Callable[[Chunk], Any]) -> tf.data.Dataset:
+        """Returns `use` of a region that was lost: of its records, one by one.
+
+        Both stages that can fail are numbered like the chunks of a file: which number
+        is missing then tells which record it was that could not be read, or parsed.
+        """
+        zero = tf.constant(0, tf.int64)
+        name, in_file = self._records.of(region.file)
+        records = in_file.map(lambda record: (record, False))
+
+        def locate(state, element):
+            position, offset = state
+            number, (record, is_end) = element
+            size = FRAMING_BYTES + tf.strings.length(record, unit="BYTE")
+            after = offset + tf.cast(size, tf.int64)
+            # An error in reading takes a number, and the end of the file is next.
+            is_unread = tf.not_equal(number, position)
+            return (position + 1, after), (record, is_end, position, offset, is_unread)
+
+        records = numbered(records, end=("", True)).scan((zero, zero), locate)
+        records = records.skip(region.first).take(region.count)
+        parsed = records.map(lambda *row: (row, self._records.parse([row[0]])))
+        parsed = parsed.ignore_errors().map(lambda row, _: row)
+        # For what is missing at the end of the region, if the file goes on after it.
+        close = ("", True, region.first + region.count, zero, False)
+        parsed = parsed.concatenate(tf.data.Dataset.from_tensors(close))
+
+        def judge(expected, element):
+            record, is_end, position, offset, is_unread = element
+            unparsed = tf.where(expected < 0, zero, position - expected)
+            # Nothing is expected after the end.
+            following = tf.where(is_end, tf.constant(-1, tf.int64), position + 1)
+            judged = _Judged(
+                record, is_end, position, offset, is_unread, expected, unparsed
+            )
+            return following, judged
+
+        judged = parsed.scan(region.first, judge).batch(self._size)
+        return judged.map(lambda rows: use(self._recovered(region, name, rows)))
+
+    def _recovered(self, region: Lost, name: tf.Tensor, rows: "_Judged") -> Chunk:
+        """Returns the usable records among some that were read one by one."""
+        bad = rows.unparsed + tf.cast(rows.is_unread, tf.int64)
+        skipped = tf.reduce_sum(bad)
+        check = graph_errors.report_unless if self._skip else graph_errors.require
+        hint = "Write it again, or set on_corrupt to skip."
+        if self._skip:
+            hint = "Skipped."
+        reported = check(
+            tf.equal(skipped, 0),
+            lambda: [*self._what_is_wrong(name, rows, bad), " ", hint],
+        )
+        with tf.control_dependencies([reported]):
+            usable = ~rows.is_end
+        serialized, parsed = self._records.parse(rows.record[usable])
+        return Chunk(
+            epoch=region.epoch,
+            file=region.file,
+            name=name,
+            numbers=self._records.numbers(rows.position[usable]),
+            serialized=serialized,
+            parsed=as_ragged(parsed),
+            skipped=skipped,
+            lost=region._replace(count=tf.zeros_like(region.count)),
+        )
+
+    def _what_is_wrong(self, name: tf.Tensor, rows: "_Judged", bad: tf.Tensor):
+        """Returns the parts of a message about the first of the bad records."""
+        row = tf.argmax(bad > 0)
+        unparsed = [
+            *("record ", self._records.numbers(rows.expected[row]), " of ", name),
+            " cannot be parsed: it is no tf.train.Example, or a feature is of another ",
+            *(
+                "type than in the first records (",
+                ", ".join(self._records.features),
+                ").",
+            ),
+        ]
+        unread = [
+            *("corrupt or truncated TFRecord file ", name, ": record "),
+            self._records.numbers(rows.position[row]),
+        ]
+        if (
+            self._records.num_shards == 1
+        ):  # Else the sizes of other records are not known.
+            unread += [" at byte ", rows.offset[row], " (uncompressed)"]
+        unread += [" cannot be read, nor what follows it."]
+        return [
+            tf.where(
+                rows.unparsed[row] > 0,
+                graph_errors.joined(unparsed),
+                graph_errors.joined(unread),
+            )
+        ]
+
+
+class _Judged(NamedTuple):
+    """A record read by itself, or the end; what is missing before it.
+
+    Attributes:
+      record: string, empty at the end.
+      is_end: bool.
+      position: int64, number of the record within the shard.
+      offset: int64, bytes before it in the file, uncompressed.
+      is_unread: bool, whether the end is that of what can be read.
+      expected: int64, position of the first record that is missing.
+      unparsed: int64, how many are, since they cannot be parsed.
+    """
+
+    record: tf.Tensor
+    is_end: tf.Tensor
+    position: tf.Tensor
+    offset: tf.Tensor
+    is_unread: tf.Tensor
+    expected: tf.Tensor
+    unparsed: tf.Tensor
+
+
+# Bytes of records in a chunk: with a few times as many, a chunk leaves the processor's
+# cache between being read and being parsed; with a few times fewer, calling functions
+# costs more than the work in them.
+_CHUNK_BYTES = 1_300_000
+# Bounds of the records in a chunk. Fewer than the least are not worth a call.
+_CHUNK_RECORDS = (16, 1_024)
+
+
+def chunk_size(record_bytes: Sequence[int]) -> int:
+    """Returns how many records make a chunk, from the bytes of some of them."""
+    mean = sum(record_bytes) / len(record_bytes)
+    low, high = _CHUNK_RECORDS
+    return int(min(high, max(low, _CHUNK_BYTES / max(mean, 1))))
+
+
+def graph_options() -> tf.data.Options:
+    """Returns the options of tf.data under which these graphs run best."""
+    options = tf.data.Options()
+    # The model of the autotuner times every element of every stage, which costs more
+    # than it gains: the stages have as many threads as there are cores. And where it
+    # sleeps, an iterator takes up to 10 s to be deleted.
+    options.autotune.enabled = False
+    # There is nothing in these graphs that they improve, and the first batch has to
+    # wait until they have looked for it.
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
+
+
+class Reader:
+    """Reads TFRecord files in parallel, and parses a few features of their records."""
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        compressions: Sequence[str],
+        features: dict[str, tf.io.RaggedFeature],
+        options: InputOptions,
+        shard: Shard = WHOLE,
+    ):
+        """Makes a reader.
+
+        Args:
+          files: the files.
+          compressions: compression of each: "", "GZIP" or "ZLIB".
+          features: what to parse; 0 to n values each, row splits int64.
+          options: `chunk_size` (None: the most), `cycle_length`, `num_parallel_calls`,
+            `deterministic`, `on_corrupt`.
+          shard: which records of each file are read.
+        """
+        self._size = options.chunk_size or _CHUNK_RECORDS[1]
+        self._skip = options.on_corrupt == "skip"
+        self._records = Records(files, compressions, features, shard)
+        self._deterministic = options.deterministic
+        self._cycle_length = options.cycle_length
+        # What is remote waits for the network, not for a core. (And tf.data refuses
+        # more calls than files that are read at the same time.)
+        remote = any("://" in name for name in files)
+        parallel = options.num_parallel_calls or (sys.maxsize if remote else cores())
+        self._parallel = min(parallel, self._cycle_length)
+
+    def read(
+        self, sources: tf.data.Dataset, use: Callable[[Chunk], Any]
+    ) -> tf.data.Dataset:
+        """Returns what `use` makes of every chunk that can be read and parsed.
+
+        The result is to be completed by `recover`, for which `use` must hand the `lost`
+        of its chunk on.
+
+        Args:
+          sources: (epoch, index of a file), int64 scalars, in the order in which they
+            are to be opened; several are read at the same time.
+          use: makes a nest of tensors of a `Chunk`; called in graph, once per chunk.
+        """
+        # All of a chunk happens in the thread that reads it, while it is in its cache,
+        # and what `use` drops is freed where it was allocated.
+        return sources.interleave(
+            lambda epoch, file: self._file(epoch, file, use, self._size),
+            cycle_length=self._cycle_length,
+            num_parallel_calls=self._parallel,
+            deterministic=self._deterministic,
+        )
+
+    def read_streams(
+        self, streams: tf.data.Dataset, use: Callable[[Chunk], Any], num_streams
+    ) -> tf.data.Dataset:
+        """Returns like `read` what `use` makes of chunks, of streams of files.
+
+        Args:
+          streams: (epoch, indices of files, records per chunk), int64 scalar, vector
+            and scalar; all streams are read at the same time, a chunk of each in turn.
+          use: as `read`.
+          num_streams: int64 scalar, how many there are.
+        """
+
+        def one(epoch, files, size):
+            files = tf.data.Dataset.from_tensor_slices(files)
+            return files.flat_map(lambda file: self._file(epoch, file, use, size))
+
+        return streams.interleave(
+            one,
+            # Not fewer than are read by different threads, which tf.data refuses.
+            cycle_length=tf.maximum(num_streams, self._parallel),
+            num_parallel_calls=self._parallel,
+            # Else threads would run through some streams before they begin others.
+            deterministic=True,
+        )
+
+    def read_all(self, use: Callable[[Chunk], Any]) -> tf.data.Dataset:
+        """Returns what `use` makes of every chunk of every file, each read once.
+
+        Raises:
+          tf.errors.InvalidArgumentError: as `recover`.
+        """
+        files = tf.data.Dataset.range(self._records.num_files)
+        chunks = self.read(
+            files.map(lambda file: (tf.constant(0, tf.int64), file)),
+            lambda chunk: (use(chunk), Lost(*(field[None] for field in chunk.lost))),
+        )
+        whole = chunks.flat_map(
+            lambda used, lost: tf.data.Dataset.from_tensors(used).concatenate(
+                self.recover(lost, use)
+            )
+        )
+        return whole.with_options(graph_options())
+
+    def recover(self, lost: Lost, use: Callable[[Chunk], Any]) -> tf.data.Dataset:
+        """Returns what `use` makes of the records that `read` has lost, if any.
+
+        Raises:
+          tf.errors.InvalidArgumentError: there are any (unless `on_corrupt` is "skip");
+            the message names the file and the record.
+        """
+        some = lost.count > 0
+        lost = Lost(*(tf.boolean_mask(field, some) for field in lost))
+        regions = tf.data.Dataset.from_tensor_slices(lost)
+        recovery = Recovery(self._records, self._size, self._skip)
+        return regions.flat_map(lambda region: recovery.read(region, use))
+
+    def _file(self, epoch, file, use, size) -> tf.data.Dataset:
+        """Returns `use` of the chunks of one file, numbered so that an error shows."""
+        records = self._records
+        name, in_file = records.of(file)
+        chunks = in_file.batch(size).map(records.parse)
+        nothing = records.parse(tf.constant([], tf.string))
+        # Opens the file outside ignore_errors, which retries a missing file for ever;
+        # the error of this one names the file.
+        opened = tf.data.FixedLengthRecordDataset(name, 1).take(1).skip(1)
+        opened = opened.map(lambda byte: (tf.constant(0, tf.int64), nothing))
+
+        def step(expected, element):
+            number, (serialized, parsed) = element
+            first = expected * size
+            chunk = Chunk(
+                epoch=epoch,
+                file=file,
+                name=name,
+                numbers=records.numbers(
+                    number * size + tf.range(tf.size(serialized, tf.int64))
+                ),
+                serialized=serialized,
+                parsed=as_ragged(parsed),
+                skipped=tf.constant(0, tf.int64),
+                lost=Lost(epoch, file, first, number * size - first),
+            )
+            # Here and not in a map, which would cost another call of a function, and
+            # ragged tensors on their way there.
+            return number + 1, use(chunk)
+
+        found = opened.concatenate(numbered(chunks, end=nothing))
+        return found.scan(tf.constant(0, tf.int64), step)

@@ -1,0 +1,150 @@
+"""What a plan really does to records, beside what it predicts."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.options import InputOptions
+from tfx_resampling.records import files
+from tfx_resampling.scan.decide import Scanner
+
+# Probability that any of the numbers of a plan that does what it says is outside of its
+# bound.
+_FALSE_ALARM = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Realised:
+    """Counts of each label (or group), and behind them of all records.
+
+    Attributes:
+      natural: int64 [labels + 1], occurrences in the records.
+      emitted: int64 [labels + 1], occurrences in the samples of the epochs.
+      predicted: float64 [labels + 1], those that the plan predicts.
+      bounds: float64 [labels + 1], how far these two may be apart, `bound`.
+      num_corrupt: records that were left out.
+    """
+
+    natural: np.ndarray
+    emitted: np.ndarray
+    predicted: np.ndarray
+    bounds: np.ndarray
+    num_corrupt: int
+
+    @property
+    def is_outside(self) -> np.ndarray:
+        """bool [labels + 1], whether a count is farther from predicted than bounds."""
+        return np.abs(self.emitted - self.predicted) > self.bounds
+
+
+def bound(variances: np.ndarray) -> np.ndarray:
+    """Returns how far sums of independent uniforms may be from their expectation.
+
+    Bernstein's inequality: P(|S - E S| >= t) <= 2 exp(-t^2 / (2 (V + t / 3))) for a sum
+    S of variance V of numbers that are within 1 of their means. t is such that all of
+    the sums are within it with a probability of 0.999. (Records of equal bytes share
+    their uniform: where there are many, sums vary more.)
+
+    Args:
+      variances: float64 [n], V of each sum.
+    """
+    log = math.log(2 * len(variances) / _FALSE_ALARM)
+    sure = log / 3 + np.sqrt((log / 3) ** 2 + 2 * log * variances)
+    # What no chance is in is exact, but for the sums of floating-point numbers.
+    return np.where(variances > 1e-9, sure, 1e-3)
+
+
+def check_plan(
+    file_pattern: files.FilePattern,
+    plan: Plan,
+    options: InputOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Realised:
+    """Decides on every record as `input_fn` does, and counts; nothing is decoded.
+
+    Args:
+      file_pattern: one or several patterns of TFRecord files of tf.train.Example.
+      plan: the plan.
+      options: `start_epoch`, `epochs` (None: one), `compression`, `key_feature`,
+        `unknown_labels`, `on_corrupt`.
+      progress: is told the number of records whenever some more have been read.
+
+    Raises:
+      ValueError, tf.errors.InvalidArgumentError: as `scan.Scanner.scan`.
+    """
+    options = options or InputOptions()
+    size = len(plan.groups) + 1
+    totals, num_corrupt = np.zeros([3, size]), 0
+    counter = _Counter(plan, options)
+    for name in files.match_files(file_pattern):
+        for counted in counter.scan(name):
+            totals += counted.sums
+            num_corrupt += counted.num_corrupt
+            if progress is not None:
+                progress(counted.num_read)
+    first = options.start_epoch
+    epochs = range(first, first + (options.epochs or 1))
+    predicted = [
+        [*plan.predicted_at(epoch), plan.predicted_records_at(epoch)]
+        for epoch in epochs
+    ]
+    natural, emitted, variances = totals
+    return Realised(
+        natural=natural.astype(np.int64),
+        emitted=emitted.astype(np.int64),
+        predicted=np.sum(predicted, axis=0),
+        bounds=bound(variances),
+        num_corrupt=num_corrupt,
+    )
+
+
+class _Counted(NamedTuple):
+    """Sums over the records of a chunk.
+
+    Attributes:
+      sums: float64 [3, labels + 1], of records, copies and their variance.
+      num_read: records that were looked at.
+      num_corrupt: records that were left out.
+    """
+
+    sums: np.ndarray
+    num_read: int
+    num_corrupt: int
+
+
+class _Counter(Scanner):
+    """Counts what becomes of labels, in the graph that decides."""
+
+    def _decided(self, chunk, rule) -> tuple:
+        epochs = self._options.epochs or 1
+        _, factors, copies = rule.decide(chunk, epochs)
+        before, after = (
+            rule.cumulative_factors(factors, epoch)
+            for epoch in (chunk.epoch, chunk.epoch + epochs)
+        )
+        fraction = (after - before) - tf.floor(after - before)
+        columns = tf.stack(
+            [
+                tf.ones_like(fraction),
+                tf.cast(copies, tf.float64),
+                fraction * (1 - fraction),
+            ],
+            axis=1,
+        )
+        units = rule.units(chunk)
+        sums = tf.math.unsorted_segment_sum(
+            tf.gather(columns, units.rows), units.ids, rule.num_units + 1
+        )
+        # Instead of what the plan does not know, all records.
+        whole = tf.reduce_sum(columns, axis=0, keepdims=True)
+        sums = tf.concat([sums[:-1], whole], axis=0)
+        return tf.transpose(sums), tf.size(copies, tf.int64), chunk.skipped
+
+    def _as_numpy(self, decided) -> _Counted:
+        sums, num_read, num_corrupt = (part.numpy() for part in decided)
+        return _Counted(sums, int(num_read), int(num_corrupt))

@@ -1,0 +1,276 @@
+"""Counts label sets and groups of TFRecord files, for plans that know them exactly."""
+
+import collections
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import (
+    Any,
+)
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
+from tfx_resampling.core.groups import Bucket, Column, ColumnSpec, Grouping, column_name
+from tfx_resampling.decision import group_lookup, labels
+from tfx_resampling.options import InputOptions
+from tfx_resampling.records import files as files_lib
+from tfx_resampling.records.files import Features
+from tfx_resampling.records.reader import Chunk, Reader
+
+# What is counted of a record: its distinct labels, sorted (bytes or integers), and for
+# each column its value (bytes or integer), its bucket (integer), or None.
+Key = tuple[tuple[Any, ...], tuple[Any, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CountSpec:
+    """What is to be counted.
+
+    Attributes:
+      label_key: the label feature, bytes or int64, 0 to n values per record.
+      label_dtype: "bytes" or "int64", its type.
+      columns: columns of groups, each with 0 or 1 values per record: with boundaries,
+        or with values that are yet to be found.
+    """
+
+    label_key: str
+    label_dtype: str
+    columns: tuple[Column, ...] = ()
+
+
+def count_labels(
+    file_pattern: files_lib.FilePattern,
+    label_key: str,
+    *,
+    group_by: Sequence[ColumnSpec] = (),
+    options: InputOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LabelCounts:
+    """Returns exact label counts of TFRecord files, label sets included.
+
+    Reads every record once and parses its labels only. Memory grows with the number of
+    distinct label sets, not of records.
+
+    Args:
+      file_pattern: one or several patterns of TFRecord files of tf.train.Example.
+      label_key: the label feature, bytes or int64, 0 to n values per record.
+      group_by: columns whose combinations are counted instead of labels.
+      options: `compression`, `chunk_size`, `cycle_length`, `num_parallel_calls` and
+        `on_corrupt`.
+      progress: is told the number of records whenever some more have been counted.
+
+    Raises:
+      ValueError: no file or record, a label feature of floats, a label that is not
+        UTF-8, no label at all, or a column that is not there.
+    """
+    options = options or InputOptions()
+    files = files_lib.match_files(file_pattern)
+    compressions = files_lib.compression_types(files, options.compression)
+    skip = options.on_corrupt == "skip"
+    spec = find_spec(files, compressions, label_key, group_by, skip)
+    counted = count_files(files, compressions, spec, options, progress)
+    if not any(label_set for label_set, _ in counted):
+        names = Features(files, compressions, skip).names
+        raise ValueError(
+            f"label feature {label_key!r} has no labels in {sum(counted.values())} "
+            f"records. Is it the right feature? The first ones have {names}."
+        )
+    source = {"files": len(files), "file_pattern": str(file_pattern)}
+    return to_label_counts(counted, spec, source)
+
+
+def find_spec(
+    files: Sequence[str],
+    compressions: Sequence[str],
+    label_key: str,
+    group_by: Sequence[ColumnSpec] = (),
+    skip: bool = False,
+) -> CountSpec:
+    """Returns what to count, with types as the first records have them.
+
+    Raises:
+      ValueError: a column is not there, has floats but no boundaries or bytes and
+        boundaries, or quantiles that are not yet boundaries.
+    """
+    features = Features(files, compressions, skip)
+    columns = []
+    for column in group_by:
+        name = column_name(column)
+        dtype = features.dtype("column of group_by", name)
+        boundaries = column.boundaries if isinstance(column, Bucket) else None
+        if isinstance(column, Bucket) and boundaries is None:
+            raise ValueError(
+                f"quantiles of Bucket {name!r} are taken from statistics; without "
+                "statistics give boundaries."
+            )
+        kind = {tf.string: "bytes", tf.int64: "int64", tf.float32: "float"}[dtype]
+        if kind == "float" and boundaries is None:
+            raise ValueError(
+                f"column {name!r} of group_by has floats: give a Bucket with boundaries "
+                "or quantiles."
+            )
+        if kind == "bytes" and boundaries is not None:
+            raise ValueError(f"Bucket {name!r} needs numbers, the feature has bytes.")
+        columns.append(Column(name, kind, boundaries=boundaries))
+    return CountSpec(label_key, features.label_dtype(label_key), tuple(columns))
+
+
+def count_files(
+    files: Iterable[str],
+    compressions: Iterable[str],
+    spec: CountSpec,
+    options: InputOptions,
+    progress: Callable[[int], None] | None = None,
+) -> Counter[Key]:
+    """Returns key -> number of records of TFRecord files.
+
+    Args:
+      files: the files.
+      compressions: compression of each.
+      spec: what to count.
+      options: as `count_labels`.
+      progress: as `count_labels`.
+    """
+    features = labels.feature_spec(spec.label_key, spec.label_dtype)
+    for column in spec.columns:
+        # A column may be the label feature itself.
+        features |= group_lookup.feature_spec(column.name, column.dtype)
+
+    def values_of(chunk: Chunk):
+        values = chunk.parsed[spec.label_key]
+        parts = [(values.flat_values, values.row_lengths())]
+        for column in spec.columns:
+            values = chunk.parsed[column.name]
+            flat = values.flat_values
+            if column.boundaries is not None:
+                flat = group_lookup.bucket_codes(flat, column.boundaries)
+            single = group_lookup.check_single(values, column.name, chunk.name)
+            with tf.control_dependencies([single]):
+                parts.append((flat, values.row_lengths()))
+        return tuple(parts)
+
+    reader = Reader(list(files), list(compressions), features, options)
+    chunks = reader.read_all(values_of)
+    counted = collections.Counter()
+    for first, *others in chunks.as_numpy_iterator():
+        label_sets = [tuple(sorted(set(values))) for values in _rows(*first)]
+        columns = [
+            [values[0] if values else None for values in _rows(*other)]
+            for other in others
+        ]
+        columns = list(zip(*columns)) if columns else [()] * len(label_sets)
+        counted.update(zip(label_sets, columns))
+        if progress is not None:
+            progress(len(label_sets))
+    return counted
+
+
+def _rows(values: np.ndarray, lengths: np.ndarray) -> list[list]:
+    ends = np.cumsum(lengths).tolist()
+    values = values.tolist()
+    return [values[end - n : end] for end, n in zip(ends, lengths.tolist())]
+
+
+def to_label_counts(
+    counted: Counter[Key], spec: CountSpec, source: dict
+) -> LabelCounts:
+    """Returns counts as `make_plan` takes them: of groups, if `spec` has columns.
+
+    Args:
+      counted: key -> number of records.
+      spec: what was counted.
+      source: where the records come from; becomes part of the plan.
+
+    Raises:
+      ValueError: a label that is not UTF-8, or no label at all.
+    """
+    sets = collections.Counter()
+    for (label_set, _), count in counted.items():
+        sets[label_set] += count
+    index = _indices(
+        (value for label_set in sets for value in label_set),
+        spec.label_key,
+        spec.label_dtype,
+    )
+    classes = tuple(index)
+    # Sorted, so that the result does not depend on the order of reading.
+    rows = sorted(
+        (sorted({index[_text(v, spec.label_key)] for v in label_set}), n)
+        for label_set, n in sets.items()
+    )
+    common = dict(
+        label_key=spec.label_key,
+        label_dtype=spec.label_dtype,
+        num_records=sum(sets.values()),
+        classes=classes,
+        source=source,
+    )
+    if spec.columns:
+        grouping, counts = _grouping(counted, spec.columns)
+        return LabelCounts(
+            groups=grouping.names, counts=counts, grouping=grouping, **common
+        )
+    label_sets = LabelSets.from_sets([row for row, _ in rows], [n for _, n in rows])
+    totals = label_sets.label_totals(label_sets.weights, len(classes))
+    return LabelCounts(
+        groups=classes,
+        counts=tuple(int(total) for total in totals),
+        num_unlabeled=sets.get((), 0),
+        multi_label=any(len(row) > 1 for row, _ in rows),
+        label_sets=label_sets,
+        **common,
+    )
+
+
+def _grouping(
+    counted: Counter[Key], columns: Sequence[Column]
+) -> tuple[Grouping, tuple[int, ...]]:
+    """Returns the groups that occur, sorted, and their counts."""
+    groups = collections.Counter()
+    for (_, values), count in counted.items():
+        groups[values] += count
+    resolved, indices = [], []
+    for i, column in enumerate(columns):
+        index = None
+        if column.boundaries is None:
+            present = (values[i] for values in groups if values[i] is not None)
+            index = _indices(present, column.name, column.dtype)
+            column = dataclasses.replace(column, values=tuple(index))
+        resolved.append(column)
+        indices.append(index)
+
+    def code(value, column, index):
+        if value is None:
+            return column.missing
+        return value if index is None else index[_text(value, column.name)]
+
+    coded = sorted(
+        (
+            tuple(map(code, values, resolved, indices)),
+            count,
+        )
+        for values, count in groups.items()
+    )
+    grouping = Grouping(tuple(resolved), tuple(group for group, _ in coded))
+    return grouping, tuple(count for _, count in coded)
+
+
+def _indices(values: Iterable[Any], feature: str, dtype: str) -> dict[str, int]:
+    """Returns text -> position of distinct values, in the order of labels."""
+    texts = {_text(value, feature) for value in values}
+    return {t: i for i, t in enumerate(sorted(texts, key=label_order(dtype)))}
+
+
+def _text(value: Any, feature: str) -> str:
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        shown = f"{value[:20]!r}{'...' if len(value) > 20 else ''}"
+        raise ValueError(
+            f"feature {feature!r} has the value {shown}, which is not UTF-8. Labels "
+            "are text or integers."
+        ) from None

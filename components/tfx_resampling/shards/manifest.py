@@ -1,0 +1,178 @@
+"""The manifest of a directory of shards that a resampling has written."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfx_resampling.core import draws
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.core.schedule import Schedule
+
+SCHEMA_VERSION = 1
+MODES = ("materialize", "stratify")
+
+# How the names of shards begin: of samples, also where somebody has copied them away
+# from their manifest, and of records.
+SAMPLES_PREFIX = "resampled_tfrecord-"
+RECORDS_PREFIX = "data_tfrecord-"
+
+_PER_SHARD = ("names", "records")
+_PER_CLASS = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")
+
+
+def manifest_path(directory: str) -> str:
+    """Returns the path of the manifest of a directory: beside it, not in it.
+
+    Whatever reads all files of the directory is therefore not bothered by it.
+    """
+    return directory.rstrip("/") + ".manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What the shards of a directory hold. One JSON object, read strictly.
+
+    Attributes:
+      mode: "materialize": the shards hold the samples of some epochs. "stratify": they
+        hold every record once, a shard those of like factor with uniforms in a range.
+      rule: digest of the decision rule that they were written by, `rule_digest`.
+      counts: number of records "read", "dropped" (without a copy), "emitted" (copies),
+        "corrupt" (left out).
+      names: file name of each shard.
+      records: records of each shard.
+      start_epoch: first epoch whose samples they are, 0 for "stratify".
+      epochs: number of epochs, 0 for "stratify".
+      classes: class of factors that each shard is of; this and the following are empty
+        unless `mode` is "stratify".
+      lows: smallest repeat factor in each shard.
+      highs: largest repeat factor in each shard.
+      first_uniforms: smallest uniform that each shard can have, in units of 2**-32.
+      last_uniforms: largest uniform that each shard can have.
+    """
+
+    mode: str
+    rule: str
+    counts: Mapping[str, int]
+    names: tuple[str, ...]
+    records: tuple[int, ...]
+    start_epoch: int = 0
+    epochs: int = 0
+    classes: tuple[int, ...] = ()
+    lows: tuple[float, ...] = ()
+    highs: tuple[float, ...] = ()
+    first_uniforms: tuple[int, ...] = ()
+    last_uniforms: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {list(MODES)}, got {self.mode!r}.")
+        for name in (*_PER_SHARD, *_PER_CLASS):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        columns = _PER_SHARD + (_PER_CLASS if self.mode == "stratify" else ())
+        for name in columns:
+            if len(getattr(self, name)) != len(self.names):
+                raise ValueError(
+                    f"{name} must have one value per shard: {len(self.names)} shards, "
+                    f"got {len(getattr(self, name))} values."
+                )
+
+    def to_json(self) -> str:
+        """Returns the contents of the manifest."""
+        fields = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Reads a manifest strictly.
+
+        Raises:
+          ValueError: not JSON, of another schema version, or fields that are missing,
+            unknown or do not fit together.
+        """
+        try:
+            fields = dict(json.loads(text))
+            version = fields.pop("schema_version", None)
+            if version != SCHEMA_VERSION:
+                raise ValueError(
+                    f"schema_version {version!r}, this tfx-resampling reads "
+                    f"{SCHEMA_VERSION}"
+                )
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"layout is not valid: {error}. Write the directory again."
+            ) from None
+
+
+def rule_digest(
+    plan: Plan, key_feature: str | None, unknown_labels: str | float
+) -> str:
+    """Returns a digest of all that decides the uniforms and final factors of records.
+
+    The schedule is not part of it: it says when factors come in.
+    """
+    rule: Mapping[str, Any] = dict(
+        label_key=plan.label_key,
+        label_dtype=plan.label_dtype,
+        groups=plan.groups,
+        factors=plan.factors,
+        grouping=None if plan.grouping is None else dataclasses.asdict(plan.grouping),
+        seed=plan.seed,
+        key_feature=key_feature,
+        unknown_labels=unknown_labels,
+        **plan.rule,
+    )
+    text = json.dumps(rule, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def needed(layout: Manifest, schedule: Schedule, epoch: int) -> np.ndarray:
+    """Returns bool [shards]: which shards may have records with copies in an epoch.
+
+    A record of uniform u and factor r has copies if floor(u + P_{e+1}(r)) exceeds
+    floor(u + P_e(r)) (`core.draws`). Both grow with u and r, so no record of a shard
+    has any unless that holds for its last uniform and largest factor on the left, and its
+    first uniform and smallest factor on the right.
+    """
+    resolution = 2.0**draws.RESOLUTION_BITS
+    lows, highs = (np.array(x, np.float64) for x in (layout.lows, layout.highs))
+    first, last = (
+        np.array(x) / resolution for x in (layout.first_uniforms, layout.last_uniforms)
+    )
+    before = draws.cumulative_factors(lows, schedule.cumulative(epoch), epoch)
+    after = draws.cumulative_factors(highs, schedule.cumulative(epoch + 1), epoch + 1)
+    return (np.floor(last + after) > np.floor(first + before)) & (after > before)
+
+
+def read_manifest(directory: str) -> Manifest | None:
+    """Returns the layout of a directory of shards; None where it has none.
+
+    Raises:
+      ValueError: a manifest that is not valid; the message names it.
+    """
+    path = manifest_path(directory)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path, "rb") as file:
+        contents = file.read()
+    try:
+        return Manifest.from_json(contents.decode())
+    except ValueError as error:
+        raise ValueError(f"{path!r}: {error}") from None
+
+
+def check_natural(name: str, plan: Plan) -> None:
+    """Raises ValueError if a plan would resample a file of samples once more."""
+    is_samples = os.path.basename(name).startswith(SAMPLES_PREFIX)
+    if is_samples and not plan.is_natural:
+        raise ValueError(
+            f"{name!r} holds samples that are resampled already; the plan would "
+            "resample them again. Read them with plan.applied(), or give the records "
+            "they were made of."
+        )

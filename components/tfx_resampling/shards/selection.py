@@ -1,0 +1,181 @@
+"""Stratified shards: which of them an epoch reads, and how they are mixed."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfx_resampling.core.plan import Plan
+from tfx_resampling.decision import graph_draws
+from tfx_resampling.options import InputOptions
+from tfx_resampling.shards import manifest
+from tfx_resampling.shards.manifest import Manifest
+
+# Of a file that no layout knows.
+_UNKNOWN_RECORDS = 10_000
+_COLUMNS = {
+    "always": bool,
+    "low": np.float64,
+    "high": np.float64,
+    "first": np.int64,
+    "last": np.int64,
+    "records": np.int64,
+    "stream": np.int64,
+}
+
+
+class Streams(NamedTuple):
+    """What an epoch reads: streams of files, to be read side by side.
+
+    Attributes:
+      files: int64 [k], indices of files, one stream after another.
+      starts: int64 [s], where each stream begins in `files`.
+      lengths: int64 [s], its number of files.
+      sizes: int64 [s], how many of its records are read in one step, such that all
+        streams end together.
+    """
+
+    files: tf.Tensor
+    starts: tf.Tensor
+    lengths: tf.Tensor
+    sizes: tf.Tensor
+
+
+class Selection:
+    """Which files of stratified directories an epoch has to read.
+
+    Guarantee: every record that has copies in the epoch is in a file that is needed.
+
+    A file of a class has records of like factor, which are mostly those of the same
+    labels. Each class is therefore a stream, and all streams are read at the same
+    rate of their lengths, so that what comes out is mixed as the epoch is.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        layouts: dict[str, Manifest],
+        rule_digest: str,
+        options: InputOptions,
+    ):
+        """Makes a selection.
+
+        Args:
+          files: all files, of stratified directories and others.
+          layouts: directory -> layout.
+          rule_digest: `core.layout.rule_digest` of what the files are read with; those
+            of a directory that was laid out by another rule are all needed.
+          options: `shuffle_records` and `cycle_length`.
+        """
+        columns: dict[str, list] = {name: [] for name in _COLUMNS}
+        shards = {
+            os.path.join(directory, name): (layout, i)
+            for directory, layout in layouts.items()
+            for i, name in enumerate(layout.names)
+        }
+        # (directory, class) -> number of its stream.
+        numbers: dict[tuple, int] = {}
+        for index, name in enumerate(files):
+            if name not in shards:
+                key = ("", index % options.cycle_length)
+                row = (True, 0.0, 0.0, 0, 0, _UNKNOWN_RECORDS)
+            else:
+                layout, i = shards[name]
+                key = (os.path.dirname(name), layout.classes[i])
+                row = (
+                    layout.rule != rule_digest,
+                    *(layout.lows[i], layout.highs[i]),
+                    *(layout.first_uniforms[i], layout.last_uniforms[i]),
+                    layout.records[i],
+                )
+            number = numbers.setdefault(key, len(numbers))
+            for column, value in zip(columns.values(), (*row, number)):
+                column.append(value)
+        self._num_streams = len(numbers)
+        self._columns = {
+            name: np.array(columns[name], dtype) for name, dtype in _COLUMNS.items()
+        }
+        # Records of all streams in one step: much less than what is shuffled together,
+        # but enough of each that calling functions is not all the work.
+        self.step = max(options.shuffle_records // 4, 16 * self._num_streams, 1_024)
+
+    def needed(self, rule, epoch: tf.Tensor, file: tf.Tensor | None = None):
+        """Returns bool [files] (or of one file, bool []): the graph twin of `needed`.
+
+        Args:
+          rule: the `DecisionRule`.
+          epoch: int64 scalar.
+          file: int64 scalar, index of the only file that is asked for.
+        """
+        columns = {name: tf.constant(x) for name, x in self._columns.items()}
+        if file is not None:
+            columns = {name: tf.gather(x, file) for name, x in columns.items()}
+        before = rule.cumulative_factors(columns["low"], epoch)
+        after = rule.cumulative_factors(columns["high"], epoch + 1)
+        first, last = (graph_draws.from_units(columns[x]) for x in ("first", "last"))
+        grows = tf.floor(last + after) > tf.floor(first + before)
+        return columns["always"] | (grows & (after > before))
+
+    def streams(self, rule, epoch: tf.Tensor, order: tf.Tensor, num_shards: int):
+        """Returns the `Streams` of an epoch; those that have nothing to read are out.
+
+        Args:
+          rule: the `DecisionRule`.
+          epoch: int64 scalar.
+          order: int64 [files], the order in which a stream has its files.
+          num_shards: of so many records, one is read.
+        """
+        mine = tf.boolean_mask(order, tf.gather(self.needed(rule, epoch), order))
+        numbers = tf.gather(tf.constant(self._columns["stream"]), mine)
+        records = tf.gather(tf.constant(self._columns["records"]), mine)
+        by_stream = tf.argsort(numbers, stable=True)
+        lengths, totals = (
+            tf.math.unsorted_segment_sum(x, numbers, self._num_streams)
+            for x in (tf.ones_like(numbers), records)
+        )
+        starts = tf.cumsum(lengths, exclusive=True)
+        steps = 1 + tf.reduce_sum(totals) // (num_shards * self.step)
+        sizes = 1 + totals // (num_shards * steps)
+        full = tf.where(lengths > 0)[:, 0]
+        columns = (tf.gather(x, full) for x in (starts, lengths, sizes))
+        return Streams(tf.gather(mine, by_stream), *columns)
+
+
+def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection | None:
+    """Returns which files epochs need; None where none of them is stratified.
+
+    Raises:
+      ValueError: files that hold resampled samples already while the plan would
+        resample them again, or a stratified directory of which not all files are given.
+    """
+    layouts: dict[str, Manifest] = {}
+    given: dict[str, list[str]] = {}
+    for name in files:
+        manifest.check_natural(name, plan)
+        given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
+    digest = manifest.rule_digest(plan, options.key_feature, options.unknown_labels)
+    for directory, names in given.items():
+        layout = manifest.read_manifest(directory)
+        if layout is None:
+            continue
+        missing = sorted(set(layout.names) - set(names))
+        if missing:
+            raise ValueError(
+                f"file_pattern must match all {len(layout.names)} shards of "
+                f"{directory!r}, which were written together; {len(missing)} are "
+                f"missing, such as {missing[0]!r}. Were they deleted?"
+            )
+        if layout.mode == "materialize":
+            continue
+        if layout.rule != digest:
+            logging.warning(
+                "%r was stratified by another plan, key_feature or unknown_labels: "
+                "every epoch reads all of it. Give the plan that it was laid out by "
+                "(not its applied()), or lay it out by this one.",
+                directory,
+            )
+        layouts[directory] = layout
+    return Selection(files, layouts, digest, options) if layouts else None

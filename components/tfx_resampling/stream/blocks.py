@@ -1,0 +1,170 @@
+"""Survivors -> shuffled copies, a block of records at a time.
+
+A block of records is shuffled as a whole and cut into batches: nothing is done for one
+sample by itself, which is what makes `Dataset.shuffle` and `Dataset.unbatch` slow.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfx_resampling.decision import graph_draws
+from tfx_resampling.decision.rule import DecisionRule
+from tfx_resampling.records.reader import Chunk
+
+# Records in the first block of an epoch; each following one has twice as many, up to
+# `shuffle_records`. It is what must be read before the first batch.
+_FIRST_BLOCK = 1_024
+# Blocks until sizes begin anew, which a block smaller than it might be gives away.
+_NUM_BLOCKS = 1_000
+# Survivors that are handled in one step where nothing is shuffled.
+_UNSHUFFLED = 1_024
+
+
+class Survivors(NamedTuple):
+    """Records and how many copies they yield, in few columns: each costs by itself.
+
+    Attributes:
+      serialized: string [n], the records.
+      hashes: int64 [n], the bits of `draws.seeded_hash` of each.
+      copies: int64 [n], >= 0. A row without copies has no record, only counts.
+      origins: int64 [n, 3], epoch, index of the file, number of the record within it.
+      counts: int64 [n, 3], records that were scanned, dropped and skipped as corrupt,
+        to be added up.
+      lost: int64 [n, 4], the fields of a `records.Lost`.
+    """
+
+    serialized: tf.Tensor
+    hashes: tf.Tensor
+    copies: tf.Tensor
+    origins: tf.Tensor
+    counts: tf.Tensor
+    lost: tf.Tensor
+
+
+class Samples(NamedTuple):
+    """Emitted samples.
+
+    Attributes:
+      serialized: string [n], the records.
+      seeds: int64 [n, 2], a seed for each, `draws.sample_seeds`.
+      origins: int64 [n, 3], as in `Survivors`.
+      counts: int64 [n, 3], as in `Survivors`; those of a block are in its first row.
+    """
+
+    serialized: tf.Tensor
+    seeds: tf.Tensor
+    origins: tf.Tensor
+    counts: tf.Tensor
+
+
+def survivors(rule: DecisionRule, chunk: Chunk) -> Survivors:
+    """Returns the records of a chunk that have copies; the first row has counts.
+
+    Where no record has copies, that is a row without a record.
+    """
+    hashes, _, copies = rule.decide(chunk)
+    kept = tf.where(copies > 0)[:, 0]
+    num_kept, scanned = tf.size(kept, tf.int64), tf.size(copies, tf.int64)
+    num_rows = tf.maximum(num_kept, 1)
+
+    def rows(values):
+        """Pads `values` [m, ...] with zeros to all rows."""
+        missing = num_rows - tf.shape(values, tf.int64)[0]
+        return tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
+
+    origins = tf.pad(chunk.numbers[:, tf.newaxis], [[0, 0], [2, 0]])
+    origins += tf.stack([chunk.epoch, chunk.file, 0])
+    counts = tf.stack([scanned, scanned - num_kept, chunk.skipped])
+    return Survivors(
+        # The bytes are copied once, here.
+        serialized=tf.cond(
+            num_kept > 0,
+            lambda: tf.gather(chunk.serialized, kept),
+            lambda: tf.constant([""]),
+        ),
+        hashes=rows(tf.bitcast(tf.gather(hashes, kept), tf.int64)),
+        copies=rows(tf.gather(copies, kept)),
+        origins=rows(tf.gather(origins, kept)),
+        counts=rows(counts[tf.newaxis]),
+        lost=rows(tf.stack(chunk.lost)[tf.newaxis]),
+    )
+
+
+def in_blocks(
+    survivors: tf.data.Dataset, shuffle_records: int, mixed: int = 1
+) -> tf.data.Dataset:
+    """Returns `Survivors` put into blocks of `shuffle_records` rows.
+
+    The first blocks are smaller, so that they are full early; but none is smaller than
+    `mixed` rows, in which what comes first need not be like what comes last.
+    """
+    if shuffle_records <= 1:
+        return survivors.rebatch(_UNSHUFFLED)
+    sizes, first = [max(shuffle_records, mixed)], max(_FIRST_BLOCK, mixed)
+    while sizes[0] > first:
+        sizes.insert(0, max(first, sizes[0] // 2))
+    return survivors.rebatch(sizes + sizes[-1:] * _NUM_BLOCKS)
+
+
+def copies(
+    blocks: tf.data.Dataset, seed: int, shuffle: bool, parallel: int
+) -> tf.data.Dataset:
+    """Returns the `Samples` that blocks of survivors yield, as many as they happen to.
+
+    Guarantee: each row with c copies becomes c samples, with seeds of their own. The
+    order within a block is a function of `seed`, the epoch and the block's position.
+
+    Args:
+      blocks: `Survivors` of at least one row.
+      seed: seed of the shuffle.
+      shuffle: whether to shuffle; else the copies of a record are in a row.
+      parallel: blocks that are worked on at the same time.
+    """
+
+    def replicate(position, rows):
+        source = tf.repeat(tf.range(tf.size(rows.copies)), rows.copies)
+        # Number of each copy within its record: 0 .. copies - 1.
+        first = tf.cumsum(rows.copies, exclusive=True)
+        index = tf.range(tf.size(source, tf.int64)) - tf.gather(first, source)
+        if shuffle:
+            # Rows without a record have no epoch.
+            epoch = tf.reduce_max(rows.origins[:, 0])
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(tf.size(source)),
+                graph_draws.shuffle_seed(seed, epoch, 1 + position),
+            )
+            source, index = tf.gather(source, order), tf.gather(index, order)
+        hashes = tf.bitcast(tf.gather(rows.hashes, source), tf.uint64)
+        origins = tf.gather(rows.origins, source)
+        return Samples(
+            serialized=tf.gather(rows.serialized, source),
+            seeds=graph_draws.sample_seeds(hashes, origins[:, 0], index),
+            origins=origins,
+            counts=rows.counts,
+        )
+
+    def count(pending, samples):
+        pending, counts = carried(pending, samples.counts, tf.shape(samples.seeds)[0])
+        return pending, samples._replace(counts=counts)
+
+    samples = blocks.enumerate().map(
+        replicate, num_parallel_calls=parallel, deterministic=True
+    )
+    return samples.scan(tf.zeros([3], tf.int64), count)
+
+
+def carried(pending: tf.Tensor, counts: tf.Tensor, size: tf.Tensor):
+    """Puts counts into the first row of what they go with, if it has a row.
+
+    Args:
+      pending: int64 [k], counts of what came before and had no row.
+      counts: int64 [n, k], to be added up.
+      size: int32 scalar, rows that there are.
+
+    Returns:
+      What is pending now, int64 [k], and the counts, int64 [size, k].
+    """
+    total = pending + tf.reduce_sum(counts, axis=0)
+    placed = tf.pad(total[tf.newaxis], [[0, size], [0, 0]])[:size]
+    return tf.where(size > 0, tf.zeros_like(total), total), placed

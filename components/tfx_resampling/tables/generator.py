@@ -1,0 +1,378 @@
+"""Batches of samples that are drawn from a table."""
+
+import copy
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfx_resampling.tables import arrays, mapping
+from tfx_resampling.tables.frame import SampleTable, as_frame
+from tfx_resampling.tables.keras_feed import EpochFeed
+from tfx_resampling.tables.order import DrawOrder
+from tfx_resampling.tables.row_groups import find_groups
+from tfx_resampling.tables.weights import Weighing, check_weighing, group_weights
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is an integer >= 1; a float may be whole."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 1 <= value < float("inf") or value != int(value):
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
+
+
+def parse_repeat(repeat: Any) -> bool | int:
+    """Returns False (each row once), True (without end; -1 is the same) or a number.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if isinstance(repeat, (bool, np.bool_)) or repeat is None:
+        return bool(repeat)
+    if isinstance(repeat, numbers.Integral) and (repeat >= 1 or repeat == -1):
+        return True if repeat == -1 else int(repeat)
+    raise ValueError(
+        f"repeat must be False, True (without end) or an integer >= 1, got {repeat!r}."
+    )
+
+
+# What stands for the generator's own output structure.
+DEFAULT = "__default__"
+
+
+class DataGenerator(keras.utils.PyDataset):
+    """Draws samples from a table, by group and weight, and maps functions over them.
+
+    Guarantee: what is drawn, and the seeds that mapped functions get, depend on the
+    table, the options and the seed alone: they are the same in every process, for any
+    number of threads. Every data set that a generator makes starts anew.
+
+    Rows of a group come in input order; with `shuffle` in a random one, each row once
+    before any comes again. Groups take turns such that after any k draws each was drawn
+    k times its weight, give or take less than one sample; with `shuffle`, each draw
+    takes a group at random. Without `repeat` each row comes once, and weights tell only
+    which group comes early, until it is used up; with `repeat` they are its share.
+
+    Example:
+
+        generator = DataGenerator(
+            samples, batch_size=64, shuffle=True, repeat=True, seed=1,
+            sampling_groupby=["folder"], sampling_group_weighing="square root",
+            output_structure=("img", "onehot"),
+        ).map([ImageLoader(size=(32, 32)), OneHotEncoder(["cat", "dog"])])
+        model.fit(generator, epochs=3)
+
+    `fit`, `evaluate` and `predict` of Keras take a generator: each call starts anew, an
+    epoch is `len(generator)` batches, and the next one goes on with what follows.
+    Without `repeat`, each epoch has every row again: in another order if shuffled, and
+    with other seeds.
+
+    Args:
+      samples: a pandas.DataFrame, or a list of dicts. It is copied, and not changed.
+      batch_size: samples per batch.
+      shuffle: whether groups and rows are drawn in random order.
+      repeat: False (each row once), True (without end; -1 is the same), or a number.
+      sampling_groupby: one or more columns, whose values make groups. None: no groups,
+        or those that `sampling_group_weighing` makes if it is a `Plan`.
+      sampling_group_weighing: `weighing.group_weights` has a table: names such as
+        "uniform" or "square root", targets of the planner, a `Plan`, a function.
+      seed: integer; None or a negative one: random, logged and in `seed`. Or a NumPy
+        random generator, which is asked for one.
+      output_structure: nest of keys of samples that data sets yield, e.g. ("img",
+        "onehot"); None: dicts of everything.
+      max_epoch_samples: an epoch has at most this many samples.
+
+    Attributes:
+      seed: the seed that is used.
+      epoch_samples: samples per epoch.
+
+    Raises:
+      ValueError: an option is not valid, the table is empty, or a column not there.
+    """
+
+    def __init__(
+        self,
+        samples: Any,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        repeat: bool | int = False,
+        sampling_groupby: None | str | Sequence[str] = None,
+        sampling_group_weighing: Weighing = "uniform",
+        seed: Any = None,
+        output_structure: Any = None,
+        max_epoch_samples: float = np.inf,
+    ):
+        super().__init__()
+        check_count("batch_size", batch_size)
+        if max_epoch_samples != np.inf:
+            check_count("max_epoch_samples", max_epoch_samples)
+        self.batch_size = int(batch_size)
+        self.shuffle, self.repeat = bool(shuffle), parse_repeat(repeat)
+        self.output_structure = output_structure
+        self.seed = mapping.resolve(seed)
+        if not mapping.is_given(seed):
+            logging.info("DataGenerator draws with the random seed %d.", self.seed)
+        frame = as_frame(samples)
+        self.total_sample_count = len(frame)
+        self._weights: dict[Any, float] | None = None
+        ids, weights = np.zeros(len(frame), np.int32), np.ones(1)
+        groups = find_groups(frame, sampling_groupby, sampling_group_weighing)
+        if groups is not None:
+            ids = groups.ids
+            weights = group_weights(
+                sampling_group_weighing, groups.counts, groups.keys, groups.columns
+            )
+            self._weights = dict(zip(groups.keys, weights.tolist()))
+        self._order = DrawOrder(ids, weights, self.shuffle, self.repeat, self.seed)
+        self._table = SampleTable(frame)
+        # With an end, an epoch has at most what is drawn until then.
+        available = min(self.total_sample_count, self._order.size)
+        self.epoch_samples = int(min(max_epoch_samples, available))
+        self._actions: list[mapping.Action] = []
+        self._feed = EpochFeed(self)
+
+    def get_samples(self, batch: bool = True, structure: Any = None) -> tf.data.Dataset:
+        """Returns what is drawn, without mapped functions.
+
+        Args:
+          batch: whether in batches.
+          structure: nest of keys, None for all of them, or "__default__".
+        """
+        dataset = self._batches(0)
+        dataset = dataset if batch else dataset.unbatch()
+        return mapping.arranged(dataset, self._structure(structure))
+
+    def get_samples_numpy(self, *args, **kwargs) -> Iterator[Any]:
+        """Returns `get_samples` of the same arguments as an iterator over NumPy."""
+        return arrays.iterate(self.get_samples, *args, **kwargs)
+
+    def get_dataset(
+        self,
+        batch: bool = True,
+        structure: Any = DEFAULT,
+        prefetch: bool | int = True,
+    ) -> tf.data.Dataset:
+        """Returns what is drawn, with all functions mapped over it.
+
+        Args:
+          batch: whether in batches.
+          structure: nest of keys, None for all of them, or "__default__".
+          prefetch: False, True, or how many batches to make ahead.
+
+        Raises:
+          TypeError: `build_dataset` or a mapped function returns something else than it
+            must.
+          ValueError: a key of `structure` is not there.
+        """
+        return self.epoch_dataset(0, batch, structure, prefetch)
+
+    def get_dataset_numpy(self, *args, **kwargs) -> Iterator[Any]:
+        """Returns `get_dataset` of the same arguments as an iterator over NumPy."""
+        return arrays.iterate(self.get_dataset, *args, **kwargs)
+
+    def build_dataset(self, ds: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns batches of samples; to be overridden. Comes before mapped functions.
+
+        Args:
+          ds: batches of samples, dicts.
+        """
+        return ds
+
+    def map(
+        self,
+        map_func: Callable | None | Sequence[Callable | None],
+        num_parallel_calls: int | None = tf.data.AUTOTUNE,
+        **kwargs,
+    ) -> "DataGenerator":
+        """Returns this generator with a function mapped over its samples.
+
+        The function gets a batch, a dict of tensors [batch, ...]; or, if it has an
+        attribute `apply_unbatched` that is true, one sample. It returns such a dict.
+        With a parameter `seed` it gets int64 [batch, 2], or [2]: a seed for stateless
+        random ops for each sample, from (seed of the generator, how many maps come
+        before, which draw the sample is). Another draw of the same row has another.
+
+        Args:
+          map_func: the function, or a list of functions and None, which is left out.
+          num_parallel_calls: as of `tf.data.Dataset.map`.
+          **kwargs: as well.
+
+        Raises:
+          TypeError: not a function.
+        """
+        functions = map_func if isinstance(map_func, (list, tuple)) else [map_func]
+        generator = copy.copy(self)
+        generator._actions = list(self._actions)
+        generator._feed = EpochFeed(generator)
+        map_kwargs = {"num_parallel_calls": num_parallel_calls, **kwargs}
+        for function in functions:
+            if function is None and functions is map_func:
+                continue
+            if not callable(function):
+                raise TypeError(f"map_func must be a function, got {function!r}.")
+            seed = mapping.map_seed(self.seed, len(generator._actions))
+            func_kwargs = {"seed": seed} if mapping.takes_seed(function) else {}
+            generator._actions.append(
+                mapping.Action(function, func_kwargs, dict(map_kwargs))
+            )
+        return generator
+
+    def get_dataset_actions(self) -> list[mapping.Action]:
+        """Returns what is mapped: (function, its arguments, arguments of `map`)."""
+        return list(self._actions)
+
+    def get_debug_info(self) -> dict[str, Any]:
+        """Returns {"seed": seed}, and "sample_weight": {group: share} of groups."""
+        info: dict[str, Any] = {"seed": self.seed}
+        if self._weights is not None:
+            info["sample_weight"] = dict(self._weights)
+        return info
+
+    def epoch_dataset(
+        self,
+        epoch: int,
+        batch: bool = True,
+        structure: Any = DEFAULT,
+        prefetch: bool | int = True,
+        keep: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns `get_dataset` of a later epoch, of a generator with an end.
+
+        Args:
+          epoch: from 0; if shuffled, each has its own order. Each has its own seeds.
+          batch, structure, prefetch: as of `get_dataset`.
+          keep: whether elements are pairs (mapped, sample as it was drawn).
+        """
+        built = self.build_dataset(self._batches(epoch))
+        if not isinstance(built, tf.data.Dataset):
+            raise TypeError(
+                f"build_dataset must return a tf.data.Dataset, got {built!r}."
+            )
+        is_overridden = type(self).build_dataset is not DataGenerator.build_dataset
+        structure = self._structure(structure)
+        if not self._actions and not keep:
+            dataset = built if batch else built.unbatch()
+            return mapping.prefetched(mapping.arranged(dataset, structure), prefetch)
+        dataset = mapping.mapped(
+            built,
+            self._actions,
+            structure,
+            batch=batch,
+            batch_size=self.batch_size,
+            # All draws have numbers of their own, whatever their epoch.
+            first_number=epoch * int(self._order.size) if epoch else 0,
+            num_batches=None if is_overridden else self._size,
+            keep=keep,
+        )
+        return mapping.prefetched(dataset, prefetch)
+
+    def __len__(self) -> int:
+        """Returns the number of batches of an epoch."""
+        return math.ceil(self.epoch_samples / self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.get_dataset())
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.total_sample_count} samples, "
+            f"batch_size={self.batch_size}, shuffle={self.shuffle}, "
+            f"repeat={self.repeat}, seed={self.seed}, maps={len(self._actions)})"
+        )
+
+    def __getitem__(self, index: int) -> Any:
+        """Returns a batch of an epoch, as Keras asks for it (`feeding.EpochFeed`)."""
+        return self._feed.get(index)
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras."""
+        self._feed.begin()
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras."""
+        self._feed.end()
+
+    @property
+    def changes_by_epoch(self) -> bool:
+        """Whether epochs of a generator with an end are not all the same."""
+        return self.shuffle or any(action.func_kwargs for action in self._actions)
+
+    def _batches(self, epoch: int) -> tf.data.Dataset:
+        """Returns batches of samples as they are drawn."""
+        rows = tf.data.Dataset.from_generator(
+            lambda: self._order.blocks(epoch),
+            output_signature=tf.TensorSpec([None], tf.int64),
+        )
+        # A block is made while the one before it is used.
+        batches = self._table.batches(rows.prefetch(1), self.batch_size)
+        return batches.apply(tf.data.experimental.assert_cardinality(self._size))
+
+    @property
+    def _size(self) -> int:
+        """Number of batches that are drawn, as tf.data counts them."""
+        if self._order.size == math.inf:
+            return tf.data.INFINITE_CARDINALITY
+        return math.ceil(self._order.size / self.batch_size)
+
+    def _structure(self, structure: Any) -> Any:
+        is_default = isinstance(structure, str) and structure == DEFAULT
+        return self.output_structure if is_default else structure
+
+
+@dataclasses.dataclass(frozen=True)
+class StratifiedSampler:
+    """Options of a generator that draws from groups by weight. Validated.
+
+    Attributes:
+      batch_size: samples per batch.
+      groupby: one or more columns, whose values make groups; None or empty: no groups.
+      group_weighing: weight of a group; see `DataGenerator`.
+      max_epoch_samples: an epoch has at most this many samples.
+      seed: seed of generators; negative or None: a random one for each.
+
+    Raises:
+      ValueError: an option is not valid.
+    """
+
+    batch_size: int = 32
+    groupby: None | str | Sequence[str] = None
+    group_weighing: Weighing = "uniform"
+    max_epoch_samples: int = 10**9
+    seed: int = -1
+
+    def __post_init__(self):
+        check_count("batch_size", self.batch_size)
+        check_count("max_epoch_samples", self.max_epoch_samples)
+        check_weighing(self.group_weighing)
+
+    def get(
+        self,
+        samples: Any,
+        shuffle: bool = False,
+        repeat: bool | int = False,
+        **kwargs,
+    ) -> DataGenerator:
+        """Returns a generator that draws from a table.
+
+        Args:
+          samples: a pandas.DataFrame, or a list of dicts.
+          shuffle: whether in random order.
+          repeat: False (each row once), True (without end), or a number.
+          **kwargs: of `DataGenerator`; they come before these options.
+        """
+        options = {
+            "batch_size": self.batch_size,
+            "sampling_groupby": self.groupby or None,
+            "sampling_group_weighing": self.group_weighing,
+            "max_epoch_samples": self.max_epoch_samples,
+            "seed": self.seed,
+        }
+        return DataGenerator(
+            samples, shuffle=shuffle, repeat=repeat, **{**options, **kwargs}
+        )

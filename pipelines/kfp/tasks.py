@@ -1,0 +1,106 @@
+"""What single nodes of a compiled pipeline run on: image, machine, retries."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+# Of Kubernetes.
+_TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
+
+_Container = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskOptions:
+    """Where one node runs. Validated on construction.
+
+    Attributes:
+      image: container image; None: that of the pipeline.
+      cpu: limit in cores; None: the cluster's default.
+      memory: limit in GB (10^9 bytes); None: the cluster's default.
+      accelerator: GPU type: "nvidia.com/gpu" on a cluster, "NVIDIA_TESLA_T4" and the
+        like on Vertex AI; None: no GPU.
+      accelerator_count: GPUs.
+      node_selector: labels of the cluster's nodes that may run it. Not on Vertex AI.
+      tolerations: taints of nodes that it may run on, in Kubernetes' fields. Not on
+        Vertex AI.
+      retries: how often it is started again when it fails.
+
+    Raises:
+      ValueError: a field is not valid; the message names it.
+    """
+
+    image: str | None = None
+    cpu: float | None = None
+    memory: float | None = None
+    accelerator: str | None = None
+    accelerator_count: int = 1
+    node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tolerations: list[Mapping[str, Any]] = dataclasses.field(default_factory=list)
+    retries: int = 0
+
+    def __post_init__(self):
+        for name in ("cpu", "memory"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be a number over 0, got {value!r}.")
+        for name, least in (("accelerator_count", 1), ("retries", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"{name} must be an integer from {least}, got {value!r}."
+                )
+        for toleration in self.tolerations:
+            unknown = sorted(set(toleration) - set(_TOLERATION))
+            if unknown:
+                raise ValueError(
+                    f"tolerations must have fields of {list(_TOLERATION)}, got "
+                    f"{unknown}."
+                )
+
+    @classmethod
+    def from_dict(cls, node: str, values: Mapping[str, Any]) -> "TaskOptions":
+        """Makes the options of a node of their fields by name.
+
+        Raises:
+          ValueError: a field that is not known or not valid.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            raise ValueError(f"unknown options {unknown} of {node}; valid: {names}.")
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{node}: {error}") from None
+
+    def resources(self) -> dict[str, Any]:
+        """Returns the container's ResourceSpec as JSON, {} without limits."""
+        spec = _Container.ResourceSpec()
+        if self.cpu is not None:
+            spec.cpu_limit = self.cpu
+        if self.memory is not None:
+            spec.memory_limit = self.memory
+        if self.accelerator is not None:
+            spec.accelerator.type = self.accelerator
+            spec.accelerator.count = self.accelerator_count
+        return json_format.MessageToDict(spec)
+
+    def kubernetes(self) -> dict[str, Any]:
+        """Returns the node's KubernetesExecutorConfig, as JSON."""
+        result: dict[str, Any] = {}
+        if self.node_selector:
+            result["nodeSelector"] = {"labels": dict(self.node_selector)}
+        if self.tolerations:
+            result["tolerations"] = [dict(one) for one in self.tolerations]
+        return result
+
+
+def check_names(given: Mapping[str, Any], nodes: list[str]) -> None:
+    """Raises ValueError where options are of a node that the pipeline does not have."""
+    unknown = sorted(set(given) - set(nodes))
+    if unknown:
+        raise ValueError(f"unknown nodes {unknown}; the pipeline has {nodes}.")

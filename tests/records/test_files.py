@@ -1,0 +1,109 @@
+"""Finding files, and what is in the first records."""
+
+import gzip
+
+import pytest
+import tensorflow as tf
+from tfx_resampling.records import files as files_lib
+from tfx_resampling.records.files import Features
+
+from tests import tfrecords
+
+RECORDS = [f"record {i}".encode() for i in range(5)]
+
+
+def test_gzip_is_found_without_its_name(tmp_path):
+    files = [tfrecords.write(tmp_path / name, RECORDS, "GZIP") for name in "ab"]
+    assert files_lib.compression_types(files, "auto") == ["GZIP", "GZIP"]
+
+
+@pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
+def test_compression_that_is_given_is_not_guessed(compression):
+    names = ["a.gz", "does not exist"]
+    assert files_lib.compression_types(names, compression) == [compression] * 2
+
+
+def test_patterns_match_sorted_distinct_files(tmp_path):
+    for name in ("b-1", "a-2", "a-1", "b[x]-*"):
+        (tmp_path / name).touch()
+    (tmp_path / "a-folder").mkdir()
+    a1, a2, b1, odd = (str(tmp_path / n) for n in ("a-1", "a-2", "b-1", "b[x]-*"))
+    assert files_lib.match_files(str(tmp_path / "a-*")) == [a1, a2]
+    assert files_lib.match_files([str(tmp_path / "*1"), a1, a2]) == [a1, a2, b1]
+    assert files_lib.match_files(odd) == [odd]  # A name before it is a pattern.
+
+
+@pytest.mark.parametrize(
+    "patterns, message",
+    [
+        ("nothing-*.tfrecord", "nothing-.*tfrecord' matches no file"),
+        (["*", "nothing"], "nothing' matches no file"),
+        ("", "matches no file"),
+    ],
+)
+def test_a_pattern_without_files_is_refused_by_name(tmp_path, patterns, message):
+    (tmp_path / "there").touch()
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    with pytest.raises(ValueError, match=message):
+        files_lib.match_files([str(tmp_path / pattern) for pattern in patterns])
+
+
+def test_no_pattern_at_all_is_refused():
+    with pytest.raises(ValueError, match="file_pattern must name at least one"):
+        files_lib.match_files([])
+
+
+@pytest.mark.parametrize(
+    "name, compression, content",
+    [
+        ("image.png", "", b"\x89PNG\r\n\x1a\n" + bytes(100)),
+        ("text.csv", "", b"id,label\n" * 30),
+        ("named.gz", "GZIP", b"id,label\n" * 30),
+        ("text.zip", "", gzip.compress(b"id,label\n" * 30)),
+    ],
+)
+def test_what_is_not_a_tfrecord_file_is_refused_by_name(
+    tmp_path, name, compression, content
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}.*TFRecord"):
+        files_lib.first_records([str(tmp_path / name)], [compression], 1)
+
+
+def test_first_records_skip_empty_files(tmp_path):
+    empty = tfrecords.write(tmp_path / "empty", [])
+    full = tfrecords.write(tmp_path / "full", RECORDS)
+    assert files_lib.first_records([empty, full], ["", ""], 3) == (full, RECORDS[:3])
+
+
+def test_empty_files_only_are_refused_by_name(tmp_path):
+    empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
+    with pytest.raises(ValueError, match="no records in .*empty.tfrecord"):
+        files_lib.first_records([empty], [""], 1)
+
+
+def test_records_that_are_no_examples_are_refused_by_name(tmp_path):
+    name = tfrecords.write(tmp_path / "other.tfrecord", [b"\xff\xff\xff"])
+    with pytest.raises(ValueError, match="other.tfrecord.*tf.train.Example"):
+        Features([name], [""])
+
+
+def test_features_are_of_the_first_records_that_have_them(tmp_path):
+    rows = [
+        {"image/id": 1, "empty": tfrecords.NO_BYTES},
+        {"image/id": 2, "label": b"a", "score": 0.5},
+    ]
+    name = tfrecords.write(tmp_path / "x", map(tfrecords.example, rows))
+    features = Features([name], [""])
+    assert features.dtype("keep", "image/id") == tf.int64
+    assert features.dtype("keep", "label") == tf.string
+    assert features.dtype("keep", "score") == tf.float32
+    assert features.label_dtype("label") == "bytes"
+    assert features.label_dtype("image/id") == "int64"
+    for absent in ("empty", "other"):
+        assert not features.has(absent)
+        with pytest.raises(
+            ValueError, match=rf"keep '{absent}' .*\['image/id', 'label', 'score'\]"
+        ):
+            features.dtype("keep", absent)

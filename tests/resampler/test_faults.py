@@ -1,0 +1,87 @@
+"""Killed at any moment, or without room: nothing half-written is taken for whole."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from tfx_resampling import artifacts
+from tfx_resampling.beam import ResampleOptions
+from tfx_resampling.beam.write import write_resampled
+
+from tests import plans, processes, tfrecords
+from tests.resampler import killed_pipelines
+
+PLAN = plans.make("ab", [0.6, 3.0], seed=1)
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("num_tries", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_pipelines_that_are_killed_and_run_again(tmp_path, num_tries):
+    examples = tmp_path / "examples"
+    for split, count in (("train", 4_000), ("eval", 40)):
+        (examples / f"Split-{split}").mkdir(parents=True)
+        records = tfrecords.labeled(["aaab"[i % 4] for i in range(count)])
+        tfrecords.spread(examples / f"Split-{split}", records, 4, "GZIP")
+    artifacts.write_plan(PLAN, str(tmp_path / "plan"))
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", killed_pipelines.__name__),
+            *(str(tmp_path / "runs"), str(examples), str(tmp_path / "plan")),
+            *(str(num_tries), "7"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    tries = processes.answer(ran.stdout, "tries")
+    assert len(tries) == num_tries
+    # Some may have ended before; a few were killed behind the last write.
+    assert sum(one["was_killed"] for one in tries) > num_tries / 2, tries
+    for one in tries:
+        assert all(one["after_kill"]), one
+        assert one["again"] == 0, one
+        assert one["in_the_end"] == [True] * len(one["in_the_end"]) != [], one
+    if num_tries > 3:  # The fourth is the first that kills a worker.
+        assert any(one["kills_worker"] and one["was_killed"] for one in tries), tries
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+# Room for less than the runs, and for the runs but not for the shards.
+@pytest.mark.parametrize("size", ["1m", "5m"])
+def test_a_full_disk(tmp_path, mode, size):
+    rng = np.random.default_rng(3)
+    records = [
+        tfrecords.example({"image/id": i, "label": b"a", "x": rng.bytes(4_000)})
+        for i in range(1_000)
+    ]
+    files = tfrecords.spread(tmp_path, records, 2)
+    with small_disk(tmp_path / "disk", size) as disk:
+        with pytest.raises(OSError, match="No space left on device.* while writing"):
+            write_resampled(
+                {str(disk / "out"): files},
+                plans.make("a", [1.0]),
+                ResampleOptions(mode=mode),
+                beam.Pipeline,
+            )
+        assert os.listdir(disk) == []

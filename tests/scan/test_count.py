@@ -1,0 +1,120 @@
+"""Counting labels of files: exact totals and label sets, and clear errors."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx_resampling.options import InputOptions
+from tfx_resampling.scan.count import count_labels
+
+from tests import tfrecords
+
+
+def written(tmp_path, values, **others):
+    """Writes one record per value of the feature "label"."""
+    rows = [{"label": value, **others} for value in values]
+    return tfrecords.write(tmp_path / "x.tfrecord", map(tfrecords.example, rows))
+
+
+def sets_of(counts):
+    """Returns {frozenset of label names: records} of the label sets."""
+    sets = counts.label_sets
+    rows = np.split(sets.indices, sets.indptr[1:-1])
+    names = [frozenset(counts.groups[i] for i in row) for row in rows]
+    assert len(set(names)) == len(names)
+    return dict(zip(names, sets.weights.tolist()))
+
+
+@pytest.mark.parametrize("feature, names", [("label", "abcd"), ("labels", "pqrst")])
+def test_counts_of_many_records_are_exact(corpus, feature, names):
+    hot = corpus.single if feature == "label" else corpus.multi
+    counts = count_labels(corpus.files, feature)
+    assert counts.groups == tuple(names)
+    assert counts.counts == tuple(hot.sum(axis=0))
+    assert counts.num_records == len(hot)
+    assert counts.num_unlabeled == (~hot.any(axis=1)).sum()
+    assert counts.multi_label == (feature == "labels")
+    assert counts.label_dtype == "bytes"
+    rows, numbers = np.unique(hot, axis=0, return_counts=True)
+    assert sets_of(counts) == {
+        frozenset(name for name, has in zip(names, row) if has): number
+        for row, number in zip(rows, numbers)
+    }
+
+
+@pytest.mark.parametrize(
+    "values, labels, totals, unlabeled, multi",
+    [
+        ([b"a", b"b", b"a"], ("a", "b"), (2, 1), 0, False),
+        ([b"a", None, tfrecords.NO_BYTES], ("a",), (1,), 2, False),
+        ([[b"a", b"a"], b"b", b"a"], ("a", "b"), (2, 1), 0, False),  # Twice is once.
+        ([[b"b", b"a"], [b"a", b"b"]], ("a", "b"), (2, 2), 0, True),
+        ([b"", "é".encode(), b"z"], ("", "z", "é"), (1, 1, 1), 0, False),
+        ([10, 9, [-1, 9]], ("-1", "9", "10"), (1, 2, 1), 0, True),  # By number.
+        ([3, None, tfrecords.NO_INTEGERS], ("3",), (1,), 2, False),
+        ([2**62, -(2**62)], (str(-(2**62)), str(2**62)), (1, 1), 0, False),
+    ],
+)
+def test_few_records_have_hand_counted_labels(
+    tmp_path, values, labels, totals, unlabeled, multi
+):
+    counts = count_labels(written(tmp_path, values), "label")
+    assert counts.groups == labels
+    assert counts.counts == totals
+    assert counts.num_records == len(values)
+    assert counts.num_unlabeled == unlabeled
+    assert counts.multi_label is multi
+    assert sum(sets_of(counts).values()) == len(values)
+    integers = isinstance(values[0], int)
+    assert counts.label_dtype == ("int64" if integers else "bytes")
+
+
+def test_label_sets_do_not_depend_on_files_or_options(tmp_path):
+    records = tfrecords.labeled(["ba", "a", "", "cab", "ab", "c", "a", "bb"] * 20)
+    one = count_labels(tfrecords.write(tmp_path / "one", records), "label")
+    tfrecords.spread(tmp_path, records, files=4, compression="GZIP")
+    options = InputOptions(chunk_size=3, num_parallel_calls=2, deterministic=False)
+    four = count_labels(str(tmp_path / "part-*"), "label", options=options)
+    assert sets_of(one) == {
+        frozenset("ab"): 40,
+        frozenset("a"): 40,
+        frozenset(): 20,
+        frozenset("abc"): 20,
+        frozenset("c"): 20,
+        frozenset("b"): 20,
+    }
+    assert one.groups == four.groups == ("a", "b", "c")
+    for name in ("indptr", "indices", "weights"):
+        assert np.array_equal(
+            getattr(one.label_sets, name), getattr(four.label_sets, name)
+        )
+    assert four.source["files"] == 4
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ([b"a", b"\xff\xfe"], r"'label' has the .* b'\\xff\\xfe', .* not UTF-8"),
+        ([0.5, 1.5], "'label' .*x.tfrecord.* has floats"),
+        ([None, None], "'label' has no labels in 2 records. Is it"),
+        ([], "no records in .*x.tfrecord"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        count_labels(written(tmp_path, values, other=b"x"), "label")
+
+
+def test_another_feature_is_refused_as_having_no_labels(tmp_path):
+    name = written(tmp_path, [b"a", b"b"])
+    with pytest.raises(ValueError, match="'lable' has no labels.*the right feature?"):
+        count_labels(name, "lable")
+
+
+def test_a_broken_file_is_not_counted_in_part(tmp_path):
+    name = written(tmp_path, [b"a"] * 50, other=b"x" * 100)
+    with open(name, "r+b") as file:
+        file.truncate(os.path.getsize(name) - 60)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="x.tfrecord"):
+        count_labels(name, "label")

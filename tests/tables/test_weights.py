@@ -1,0 +1,159 @@
+"""Weights of groups from their counts."""
+
+import functools
+import math
+import warnings
+
+import numpy as np
+import pytest
+from tfx_resampling.core import targets
+from tfx_resampling.tables.weights import (
+    WEIGHINGS,
+    check_weighing,
+    group_name,
+    group_weights,
+)
+
+COUNTS = np.array([81, 16, 3])
+KEYS = ("a", "b", "c")
+
+
+def weigh(weighing, counts=COUNTS, keys=KEYS, columns=("folder",)):
+    return group_weights(weighing, np.asarray(counts), keys, columns)
+
+
+def shares(*weights):
+    return pytest.approx(np.array(weights) / sum(weights))
+
+
+@pytest.mark.parametrize(
+    "weighing, weights",
+    [
+        ("uniform", (1, 1, 1)),
+        ("count", (81, 16, 3)),
+        ("square root", (9, 4, 3**0.5)),
+        ("log", (math.log(81), math.log(16), math.log(3))),
+        ("logx+1", (math.log(81) + 1, math.log(16) + 1, math.log(3) + 1)),
+        (np.sqrt, (9, 4, 3**0.5)),
+        (lambda n: n * n, (6561, 256, 9)),
+        (lambda n, group: {"a": 1, "b": 2, "c": 5}[group], (1, 2, 5)),
+        (lambda n, *more: n if more == ("b",) else 0.5, (0.5, 16, 0.5)),
+        # A second parameter with a default is not for the group: brevettiai put it in.
+        (lambda n, power=2: n**power, (6561, 256, 9)),
+        (lambda n, group=None: 1 if group == "c" else 2, (2, 2, 1)),
+        (functools.partial(lambda scale, n: scale * n, 3), (81, 16, 3)),
+        # Targets of the planner.
+        ("natural", (81, 16, 3)),
+        ("sqrt", (9, 4, 3**0.5)),
+        ("log1p", (math.log(82), math.log(17), math.log(4))),
+        ("power:0.25", (3, 2, 3**0.25)),
+        ("effective:0", (81, 16, 3)),
+        # f = 0.81, 0.16, 0.03: only the last is below 0.12, with a factor of 2.
+        ("repeat_threshold:0.12", (81, 16, 6)),
+        ({"a": 0.5, "b": 0.3, "c": 0.2}, (0.5, 0.3, 0.2)),
+        ({"c": 0.81}, (0.19 * 81 / 97, 0.19 * 16 / 97, 0.81)),
+        ({"a": 10, "c": 30}, (10, 16, 30)),
+        ('{"a": 10, "b": 10, "c": 20}', (1, 1, 2)),
+    ],
+)
+def test_weights(weighing, weights):
+    assert weigh(weighing) == shares(*weights)
+
+
+def test_every_target_of_the_planner_is_a_weighing():
+    numbers = {"power": ":0.3", "effective": ":0.9", "repeat_threshold": ":0.1"}
+    for name in targets.describe():
+        target = name + numbers.get(name, "")
+        expected = COUNTS.astype(float)
+        if not targets.fixes_size(target):
+            expected = targets.target_shares(target, KEYS, expected)
+            assert weigh(target) == pytest.approx(expected)
+        assert weigh(target).sum() == pytest.approx(1)
+    assert set(WEIGHINGS) == {"uniform", "count", "square root", "log", "logx+1"}
+
+
+def test_mappings_name_groups_as_they_are():
+    assert weigh({1: 0.25, 2: 0.75}, [5, 5], (1, 2)) == shares(1, 3)
+    assert weigh({None: 0.25, "x": 0.75}, [5, 5], ("x", None)) == shares(3, 1)
+    sets = (("a",), ("a", "b"))
+    assert weigh({("a",): 0.2, ("a", "b"): 0.8}, [5, 5], sets) == shares(1, 4)
+    keys, columns = (("n", 1), ("s", None)), ("site", "view")
+    assert weigh({("n", 1): 0.2, ("s", None): 0.8}, [5, 5], keys, columns) == shares(
+        1, 4
+    )
+    named = {"site=n, view=1": 0.2, "site=s, view=(missing)": 0.8}
+    assert weigh(named, [5, 5], keys, columns) == shares(1, 4)
+    assert group_name(("n", None), columns) == "site=n, view=(missing)"
+
+
+@pytest.mark.parametrize("weighing", ["log", np.log])
+def test_groups_that_are_never_drawn_are_named(weighing):
+    with pytest.warns(UserWarning, match=r"never drawn.*weight 0: 'b', 'd'\.$"):
+        weights = weigh(weighing, [9, 1, 3, 1], tuple("abcd"))
+    assert weights == shares(math.log(9), 0, math.log(3), 0)
+
+
+def test_many_groups_that_are_never_drawn_are_counted():
+    counts = [2, *[1] * 30]
+    with pytest.warns(UserWarning, match=r": 1, 2.* 20 and 10 more\.$"):
+        weigh("log", counts, tuple(range(31)))
+
+
+def test_no_warning_without_reason():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weigh("logx+1", [9, 1, 3])
+
+
+def test_large_weights_do_not_overflow():
+    assert weigh(lambda n: 1e308) == shares(1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "weighing, message",
+    [
+        ("squareroot", "weighing must be one of .*'square root'.*got 'squareroot'"),
+        ("power", "target must be"),
+        ("power:2", "power takes a number from 0 to 1, got 'power:2'"),
+        (3, "weighing must be one of .* got 3"),
+        (None, "weighing must be one of .* got None"),
+        ({"x": 0.5}, r"target names \['x'\]"),
+        ({"a": -1}, "must be a share or a count"),
+        (lambda n: -n, "must be finite and >= 0, got -81.0 for group 'a'"),
+        (lambda n: math.nan, "must be finite and >= 0, got nan for group 'a'"),
+        (lambda n: math.inf, "must be finite and >= 0, got inf for group 'a'"),
+        (lambda n: 0, "must not all be 0, as they are for all 3 groups"),
+        (
+            lambda n: "much",
+            "must return a number for each group, got 'much' for .* 'a'",
+        ),
+        (lambda n: None, "must return a number for each group, got None"),
+    ],
+)
+def test_bad_weighings(weighing, message):
+    with pytest.raises(ValueError, match=message):
+        weigh(weighing)
+
+
+@pytest.mark.parametrize("weighing", ["log", np.log])
+def test_log_of_groups_of_one_row_only(weighing):
+    with pytest.raises(ValueError, match="not all be 0.* Use 'logx"):
+        weigh(weighing, [1, 1], ("a", "b"))
+
+
+def test_an_error_in_a_function_is_not_swallowed():
+    def broken(count):
+        raise TypeError("a bug of the caller")
+
+    with pytest.raises(TypeError, match="a bug of the caller"):
+        weigh(broken)
+
+
+def test_a_mapping_needs_groups_with_names_of_their_own():
+    with pytest.raises(ValueError, match="look the same"):
+        weigh({"1": 0.5}, [5, 5], (1, "1"))
+
+
+def test_check_weighing_accepts_what_is_known():
+    for weighing in (*WEIGHINGS, "sqrt", {"a": 1}, np.sqrt):
+        check_weighing(weighing)
