@@ -368,7 +368,7 @@ def test_dry_run_of_vertex_prints_what_would_be_sent(
     [
         (
             ["--param", "tragets=x"],
-            r"unknown parameters \['tragets'\]; there are \['da",
+            r"unknown parameters \['tragets'\]; valid: \['da",
         ),
         (["--param", "seed=x"], "seed must be of type int, got 'x'"),
         (["--param", "target=unform"], "target must be .* got 'unform'"),

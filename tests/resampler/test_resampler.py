@@ -94,7 +94,7 @@ def test_component():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"modes": "stratify"}, r"unknown options \['modes'\]; there are \['mode'"),
+        ({"modes": "stratify"}, r"unknown options \['modes'\]; valid: \['mode'"),
         ({"mode": "x"}, "mode must be one of"),
         ({"splits": "train"}, "splits must be a list of names, got 'train'"),
         ({"splits": []}, "splits must be a list of names"),

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Bucket:
             )
 
 
-ColumnSpec = Union[str, Bucket]
+ColumnSpec = str | Bucket
 
 
 def parse_columns(columns: Any) -> tuple[ColumnSpec, ...]:

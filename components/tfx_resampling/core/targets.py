@@ -7,11 +7,11 @@ with two labels counts in two.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
-Target = Union[str, Mapping[str, int | float]]
+Target = str | Mapping[str, int | float]
 
 _NAMED = {
     "natural": "share ∝ n: the distribution as it is",

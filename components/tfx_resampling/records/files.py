@@ -1,11 +1,10 @@
 """What the records hold, read off the first ones when a pipeline is built."""
 
 from collections.abc import Sequence
-from typing import Union
 
 import tensorflow as tf
 
-FilePattern = Union[str, Sequence[str]]
+FilePattern = str | Sequence[str]
 
 
 def match_files(file_pattern: FilePattern) -> list[str]:

@@ -5,7 +5,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +153,7 @@ def buckets(column: Column, values: np.ndarray) -> tuple[np.ndarray, list[Interv
     ]
 
 
-Weighing = Union[str, Mapping, Plan, Callable]
+Weighing = str | Mapping | Plan | Callable
 
 # Name -> weight of a group of n rows.
 WEIGHINGS = {
