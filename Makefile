@@ -25,7 +25,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo 'error: python3.10 not found; the pinned TFX 1.16 needs CPython 3.10.' >&2; exit 1; }
 	test -x $(PYTHON) || python3.10 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(PYTHON) -m uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --editable '.[kfp,dev]'
+	$(PYTHON) -m uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --editable '.[tfx,kfp,dev]'
 	@touch $@
 
 run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed model
