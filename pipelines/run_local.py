@@ -70,6 +70,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     plan.add_argument("--split", default=defaults.split, help="split to resample")
     plan.add_argument(
+        "--key-feature", help="feature that identifies a record; default: all its bytes"
+    )
+    plan.add_argument(
+        "--unknown-labels",
+        default=defaults.unknown_labels,
+        help="what a label that the plan does not know does: error, or its factor",
+    )
+    plan.add_argument(
         "--on-unreachable",
         choices=config.ON_UNREACHABLE,
         default=defaults.on_unreachable,
@@ -206,6 +214,8 @@ def _run(args: argparse.Namespace, runs: str) -> str:
         group_by=args.group_by,
         split=args.split,
         seed=args.seed,
+        key_feature=args.key_feature,
+        unknown_labels=args.unknown_labels,
         on_unreachable=args.on_unreachable,
         tolerance=args.tolerance,
         schedule=args.schedule,

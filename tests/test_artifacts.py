@@ -29,7 +29,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_errors_name_the_path(tmp_path):
     with pytest.raises(ValueError, match=f"no plan at '{tmp_path}/plan.json'"):
         artifacts.read_plan(str(tmp_path))
-    newer = PLAN.to_json().replace('"schema_version": 1', '"schema_version": 2')
+    newer = PLAN.to_json().replace('"schema_version": 2', '"schema_version": 3')
     (tmp_path / "plan.json").write_text(newer)
-    with pytest.raises(ValueError, match="plan.json.*schema_version 2.*Upgrade"):
+    with pytest.raises(ValueError, match="plan.json.*schema_version 3.*Upgrade"):
         artifacts.read_plan(str(tmp_path))

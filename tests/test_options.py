@@ -27,11 +27,6 @@ from tfx_resampling.options import ImageOptions, InputOptions
         ({"compression": "gzip"}, "compression must be one of .*'GZIP'.*got 'gzip'"),
         ({"compression": None}, "compression must be one of"),
         ({"deterministic": "yes"}, "deterministic must be True or False, got 'yes'"),
-        ({"unknown_labels": "ignore"}, "unknown_labels must be .*got 'ignore'"),
-        ({"unknown_labels": -0.5}, "unknown_labels must be .*got -0.5"),
-        ({"unknown_labels": math.nan}, "unknown_labels must be .*got nan"),
-        ({"unknown_labels": math.inf}, "unknown_labels must be .*got inf"),
-        ({"unknown_labels": True}, "unknown_labels must be .*got True"),
     ],
 )
 def test_bad_input_options_are_refused(options, message):

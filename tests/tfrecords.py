@@ -94,9 +94,9 @@ def read(dataset: tf.data.Dataset) -> list:
     return elements
 
 
-def decide(records, plan, key_dtype=tf.string, **options):
+def decide(records, plan, key_dtype=tf.string):
     """Returns (hashes, copies) of serialized records of "part-0", decided eagerly."""
-    rule = DecisionRule(plan, InputOptions(**options), key_dtype)
+    rule = DecisionRule(plan, key_dtype)
     zero = tf.constant(0, tf.int64)
     chunk = Chunk(
         epoch=zero,

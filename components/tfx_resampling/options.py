@@ -15,8 +15,7 @@ class InputOptions:
     """How records are read, shuffled and repeated. Validated on construction.
 
     None of these changes *which* samples an epoch has, only their order and the speed;
-    `epochs` and `start_epoch` say which epochs, and `unknown_labels` and `key_feature`
-    are part of the decision rule.
+    `epochs` and `start_epoch` say which epochs.
 
     Attributes:
       epochs: number of epochs, one after another; None repeats without end.
@@ -34,10 +33,6 @@ class InputOptions:
       deterministic: same sequence on every run, at some cost in speed. The multiset of
         samples is the same either way.
       compression: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP", "ZLIB".
-      key_feature: feature (one bytes or int64 value) that identifies a record. None
-        takes FarmHash fingerprint64 of the whole serialized record.
-      unknown_labels: what a label or group that the plan does not know does to its
-        record: "error", or the factor of such labels.
       on_corrupt: what a record that cannot be read or parsed is, or an image that does
         not decode: "error" (it names file and record), or "skip" (counted, printed).
         The rest of a file after a record that cannot be read is skipped with it.
@@ -55,8 +50,6 @@ class InputOptions:
     num_parallel_calls: int | None = None
     deterministic: bool = False
     compression: str = "auto"
-    key_feature: str | None = None
-    unknown_labels: str | float = "error"
     on_corrupt: str = "error"
     service: str | None = None
     service_job: str | None = None
@@ -93,12 +86,6 @@ class InputOptions:
             raise ValueError(
                 f"service_job must be left out without service, got "
                 f"{self.service_job!r}."
-            )
-        factor = self.unknown_labels
-        is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-        if factor != "error" and not (is_number and 0 <= factor < float("inf")):
-            raise ValueError(
-                f"unknown_labels must be 'error' or a factor >= 0, got {factor!r}."
             )
 
 

@@ -8,6 +8,7 @@ materialized). `train_args.num_steps` is the number of batches to train;
 `eval_args.num_steps` the number of validation batches, 0 for all.
 """
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -67,16 +68,11 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     validation = tr.input_fn(
         fn_args.eval_files,
-        plan.natural(),
+        # A label that only the eval split has cannot be predicted.
+        dataclasses.replace(plan.natural(), unknown_labels=1.0),
         batch_size=batch_size,
         image=image,
-        options=tr.InputOptions(
-            epochs=1,
-            shuffle_records=0,
-            deterministic=True,
-            # A label that only the eval split has cannot be predicted.
-            unknown_labels=1.0,
-        ),
+        options=tr.InputOptions(epochs=1, shuffle_records=0, deterministic=True),
     )
 
     model = build_model(len(plan.classes), (*image.size, image.channels))

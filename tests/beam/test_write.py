@@ -109,14 +109,15 @@ def test_groups_and_a_key_feature(files, tmp_path):
             tuple((i,) for i in range(200)),
         ),
         seed=3,
+        key_feature="image/id",
+        unknown_labels=0.3,
     )
-    how = dict(key_feature="image/id", unknown_labels=0.3)
     for mode in ("materialize", "stratify"):
-        write(files, tmp_path / mode, plan, mode=mode, **how)
-    expected = online(files, plan, **how)
+        write(files, tmp_path / mode, plan, mode=mode)
+    expected = online(files, plan)
     assert Counter(read(tmp_path / "materialize")) == expected
     stratified = str(tmp_path / "stratify" / "*")
-    assert online(stratified, plan, **how) == expected
+    assert online(stratified, plan) == expected
 
 
 def test_copies_lie_apart(files, tmp_path):

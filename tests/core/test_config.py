@@ -36,6 +36,9 @@ from tfx_resampling.core.config import PlannerConfig
         ("target", "sqrt", "sqrt"),
         ("combine", "mean", "mean"),
         ("seed", 2**63 - 1, 2**63 - 1),
+        ("key_feature", "", None),  # Of runtime parameters, which cannot be None.
+        ("key_feature", "id", "id"),
+        ("unknown_labels", "0.5", 0.5),
         ("schedule", "constant", "constant"),
         ("schedule", "linear:10", "linear:10"),
         ("schedule", "step:5", "step:5"),
@@ -88,6 +91,15 @@ def test_options_are_parsed(name, value, parsed):
         ({"unlabeled": -1}, "unlabeled must be"),
         ({"unlabeled": False}, "unlabeled must be .*got False"),
         ({"unlabeled": math.nan}, "unlabeled must be"),
+        (
+            {"unknown_labels": "ignore"},
+            r"unknown_labels must be .*'ignore'.*\['error'\]",
+        ),
+        ({"unknown_labels": -0.5}, "unknown_labels must be .*got -0.5"),
+        ({"unknown_labels": math.nan}, "unknown_labels must be .*got nan"),
+        ({"unknown_labels": math.inf}, "unknown_labels must be .*got inf"),
+        ({"unknown_labels": True}, "unknown_labels must be .*got True"),
+        ({"key_feature": 5}, "key_feature must be a non-empty string, got 5"),
         ({"seed": -1}, "seed must be an integer from 0 .*got -1"),
         ({"seed": 2**63}, "seed must be"),
         ({"seed": 1.0}, "seed must be .*got 1.0"),
@@ -138,6 +150,7 @@ def test_unlabeled_is_a_factor(unlabeled, factor):
         {"target": {"a": 0.25}, "min_factor": 0.1, "max_factor": 8},
         {"target": {"a": 10, "é": 3}, "unlabeled": 0.1, "split": "eval"},
         {"schedule": "linear:10"},
+        {"key_feature": "image/id", "unknown_labels": 0.3},
     ],
 )
 def test_to_dict_survives_json(options):

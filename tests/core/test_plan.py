@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import SCHEMA_VERSION, Plan
 from tfx_resampling.core.planning import make_plan
 
@@ -32,6 +33,7 @@ def changed(**fields):
         {"target": {"b": 7}, "unlabeled": "drop"},
         {"size": 1_000},
         {"schedule": "linear:10"},
+        {"key_feature": "image/id", "unknown_labels": 0.3},
     ],
 )
 def test_a_plan_survives_json(options):
@@ -114,12 +116,77 @@ def test_reading_is_strict(fields, message):
         ("schedule", 5),
         ("schedule", None),
         ("schedule", {"kind": "linear", "epochs": 5}),
+        ("key_feature", 5),
+        ("unknown_labels", "ignore"),
+        ("unknown_labels", -0.5),
+        ("unknown_labels", True),
         ("label_dtype", "int64"),  # The labels are not integers.
     ],
 )
 def test_fields_of_the_wrong_type_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name.rstrip("s")):
         Plan.from_json(changed(**{name: value}))
+
+
+# As tfx-resampling 0.1.0 wrote it, but for line breaks.
+VERSION_1 = """{"schema_version": 1, "label_key": "label", "label_dtype": "bytes",
+"multi_label": false, "labels": ["a", "b"], "counts": [30, 10],
+"target": [0.6339745962155614, 0.36602540378443865],
+"factors": [0.5811433798642647, 1.0065698604072062],
+"num_records": 45, "num_unlabeled": 5, "unlabeled_factor": 0.5,
+"combine": "product", "min_factor": 0.0, "max_factor": 100.0, "seed": 7,
+"predicted": [17.43430139729753, 10.065698605030775],
+"predicted_records": 30.000000002328306, "prediction": "exact",
+"classes": ["a", "b"], "strata": null, "schedule": "linear:4",
+"diagnostics": {"largest_factor": 1.0065698605030775, "unreached": {}},
+"warnings": [], "provenance": {"options": {"strata": []}, "source": {}}}"""
+VERSION_1_WITH_STRATA = """{"schema_version": 1, "label_key": "label",
+"label_dtype": "bytes", "multi_label": false,
+"labels": ["site=north, age=(-inf, 18)", "site=south, age=(missing)"],
+"counts": [20, 5], "target": [0.5, 0.5], "factors": [0.625, 2.5],
+"num_records": 25, "num_unlabeled": 0, "unlabeled_factor": 1.0,
+"combine": "product", "min_factor": 0.0, "max_factor": 100.0, "seed": 0,
+"predicted": [12.5, 12.5], "predicted_records": 25.0, "prediction": "exact",
+"classes": ["x", "y"], "strata": {"columns": [
+{"name": "site", "dtype": "bytes", "values": ["north", "south"], "boundaries": null},
+{"name": "age", "dtype": "int64", "values": [], "boundaries": [18.0]}],
+"groups": [[0, 0], [1, 3]]}, "schedule": "constant", "diagnostics": {},
+"warnings": [], "provenance": {}}"""
+
+
+def test_version_1_is_read():
+    plan = Plan.from_json(VERSION_1)
+    assert (plan.groups, plan.classes, plan.grouping) == (("a", "b"), ("a", "b"), None)
+    assert (plan.key_feature, plan.unknown_labels) == (None, "error")
+    counts = plans.counts({"a": 30, "b": 10}, num_unlabeled=5)
+    options = dict(target="sqrt", size=30, unlabeled=0.5, schedule="linear:4", seed=7)
+    assert plan.factors == make_plan(counts, PlannerConfig("label", **options)).factors
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_strata_of_version_1_are_groups():
+    plan = Plan.from_json(VERSION_1_WITH_STRATA)
+    columns = (
+        Column("site", "bytes", ("north", "south")),
+        Column("age", "int64", boundaries=(18.0,)),
+    )
+    assert plan.grouping == Grouping(columns, ((0, 0), (1, 3)))
+    assert plan.groups == plan.grouping.names
+    assert plan.classes == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ('"seed"', '"sead"', r"missing \['seed'\], unknown \['sead'\]"),
+        ('"labels"', '"groups"', r"version 1 has unknown fields \['groups'\]"),
+        ('"seed": 7', '"seed": 7, "key_feature": null', r"fields \['key_feature'\]"),
+        ('"seed": 7', '"seed": 7, "colour": 1', r"unknown \['colour'\]"),
+    ],
+)
+def test_version_1_is_read_strictly(old, new, message):
+    with pytest.raises(ValueError, match=message):
+        Plan.from_json(VERSION_1.replace(old, new))
 
 
 @pytest.mark.parametrize("text", ["", "{", "plan", "[]", "3", "null", '"a"', "{}"])
@@ -130,7 +197,8 @@ def test_what_is_not_a_plan_is_refused(text):
 
 def test_natural_gives_every_record_once():
     plan = real_plan(
-        unlabeled="drop", max_factor=2.0, combine="max", schedule="linear:3"
+        **dict(unlabeled="drop", max_factor=2.0, combine="max", schedule="linear:3"),
+        **dict(key_feature="image/id", unknown_labels=0.3),
     )
     natural = plan.natural()
     assert natural.factors == (1.0, 1.0, 1.0)
@@ -142,6 +210,15 @@ def test_natural_gives_every_record_once():
     assert natural.target == pytest.approx([80 / 123, 40 / 123, 3 / 123])
     assert (natural.groups, natural.seed) == (plan.groups, plan.seed)
     assert natural.schedule == "constant"
+    assert (natural.key_feature, natural.unknown_labels) == ("image/id", 0.3)
+    assert natural.is_natural and not plan.is_natural
+
+
+def test_a_plan_that_drops_unknown_labels_is_not_natural():
+    plan = plans.make("ab", [1, 1])
+    assert plan.is_natural
+    assert dataclasses.replace(plan, unknown_labels=1.0).is_natural
+    assert not dataclasses.replace(plan, unknown_labels=0.5).is_natural
 
 
 @pytest.mark.parametrize(

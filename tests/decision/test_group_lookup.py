@@ -1,6 +1,7 @@
 """Groups counted and resampled: the two must agree on every record."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -112,7 +113,10 @@ def test_a_group_that_the_plan_does_not_know(tmp_path, data, plan, features, wor
     path = tfrecords.write(tmp_path / "new.tfrecord", [tfrecords.example(record)])
     message = first_error(path, plan)
     assert "new.tfrecord" in message and words in message
-    options = InputOptions(epochs=1, unknown_labels=2.0)
+    plan, options = (
+        dataclasses.replace(plan, unknown_labels=2.0),
+        InputOptions(epochs=1),
+    )
     batches = tr.input_fn(path, plan, batch_size=9, image=None, options=options)
     assert sum(len(y) for _, y in batches) == 2
 

@@ -4,6 +4,8 @@
 a record with labels a and b has 2 x 3 = 6 copies whatever its uniform.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,10 +20,11 @@ INTEGERS = plans.make(
 A, B, E = b"a", b"b", "é".encode()
 
 
-def copies(plan, values, **options):
+def copies(plan, values, **changes):
     """Returns the copies of one record per value of the label feature."""
     records = [tfrecords.example({"label": value}) for value in values]
-    _, result = tfrecords.decide(records, plan, **options)
+    plan = dataclasses.replace(plan, **changes)
+    _, result = tfrecords.decide(records, plan)
     return result.tolist()
 
 

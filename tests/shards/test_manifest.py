@@ -54,17 +54,17 @@ def test_no_json():
 
 def test_the_digest_is_of_what_decides():
     plan = plans.make("ab", [0.5, 2.0])
-    digest = rule_digest(plan, None, "error")
+    digest = rule_digest(plan)
     same = dataclasses.replace(plan.scheduled("linear:5"), predicted_records=7.0)
-    assert rule_digest(same, None, "error") == digest
+    assert rule_digest(same) == digest
     for other in (
-        (dataclasses.replace(plan, seed=1), None, "error"),
-        (dataclasses.replace(plan, max_factor=9.0), None, "error"),
-        (plans.make("ab", [0.5, 2.1]), None, "error"),
-        (plan, "id", "error"),
-        (plan, None, 1.0),
+        dataclasses.replace(plan, seed=1),
+        dataclasses.replace(plan, max_factor=9.0),
+        plans.make("ab", [0.5, 2.1]),
+        dataclasses.replace(plan, key_feature="id"),
+        dataclasses.replace(plan, unknown_labels=1.0),
     ):
-        assert rule_digest(*other) != digest
+        assert rule_digest(other) != digest
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear:7", "step:3"])

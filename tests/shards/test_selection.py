@@ -103,7 +103,7 @@ def test_the_graph_chooses_as_numpy_does(stratified, schedule):
     names = [os.path.join(stratified, name) for name in layout.names]
     options = InputOptions()
     selection = Selection(names, {stratified: layout}, layout.rule, options)
-    rule = DecisionRule(plan, options)
+    rule = DecisionRule(plan)
     for epoch in (0, 1, 2, 7, 50, 1001):
         expected = manifest.needed(layout, Schedule.parse(schedule), epoch)
         found = selection.needed(rule, tf.constant(epoch, tf.int64)).numpy()

@@ -5,6 +5,7 @@ floor(r) copies or one more, with variance f (1 - f) for f = r - floor(r): the b
 of a sum over records is four of its standard deviations.
 """
 
+import dataclasses
 import math
 from collections import Counter
 
@@ -117,8 +118,8 @@ LADDER = {
 def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
     labels = "".join(LADDER) * 400
     files = tfrecords.spread(tmp_path, tfrecords.labeled(labels), files=3)
-    plan = plans.make(LADDER, LADDER.values(), seed=4)
-    ids = tfrecords.emitted(files, plan, epochs=10, key_feature="image/id")
+    plan = plans.make(LADDER, LADDER.values(), seed=4, key_feature="image/id")
+    ids = tfrecords.emitted(files, plan, epochs=10)
     seen = np.bincount(ids, minlength=len(labels))
     of_record = np.array(list(labels))
     for label, factor in LADDER.items():
@@ -143,9 +144,10 @@ def test_graph_and_numpy_decide_alike(tmp_path, schedule):
         unlabeled_factor=0.6,
         max_factor=2.1,
         schedule=schedule,
+        key_feature="image/id",
     )
     epoch = 3
-    emitted = samples(files, plan, key_feature="image/id", start_epoch=epoch)
+    emitted = samples(files, plan, start_epoch=epoch)
     rows = [["abc".index(letter) for letter in letters] for letters in labels]
     sets = LabelSets.from_sets(rows, np.ones(len(rows)))
     factors = factors_lib.record_factors(np.array(plan.factors), sets, **plan.rule)
@@ -210,7 +212,7 @@ def samples(files, plan, compression="", finish=None, **options) -> list:
     dataset = rule.resampled(
         files,
         [compression] * len(files),
-        rule.DecisionRule(plan, options, key_dtype=tf.int64),
+        rule.DecisionRule(plan, key_dtype=tf.int64),
         options,
         finish=finish or (lambda epoch: epoch),
     )
@@ -224,6 +226,7 @@ def samples(files, plan, compression="", finish=None, **options) -> list:
 # What follows is of one small data set, its plan, and what epoch 0 of it emits.
 SMALL = tfrecords.labeled(["", "a", "b", "c", "ab", "bc", "abc"] * 200)
 PLAN = plans.make("abc", [0.4, 1.5, 2.2], seed=6, unlabeled_factor=0.5)
+KEYED = dataclasses.replace(PLAN, key_feature="key")
 
 
 @pytest.fixture(scope="module")
@@ -341,9 +344,7 @@ def test_a_key_feature_stands_for_the_record(values, key_dtype, keys):
             tfrecords.example({"key": value, "label": b"a", "image": content})
             for value in values
         ]
-        found, _ = tfrecords.decide(
-            records, PLAN, key_dtype=key_dtype, key_feature="key"
-        )
+        found, _ = tfrecords.decide(records, KEYED, key_dtype=key_dtype)
         assert found.tolist() == hashes
 
 
@@ -363,11 +364,11 @@ def test_a_record_without_one_key_is_an_error(key, position):
     values.insert(position, key)
     records = [tfrecords.example({"key": v, "label": b"a"}) for v in values]
     with pytest.raises(tf.errors.InvalidArgumentError, match="key.*one value.*part-0"):
-        tfrecords.decide(records, PLAN, key_dtype=tf.int64, key_feature="key")
+        tfrecords.decide(records, KEYED, key_dtype=tf.int64)
 
 
 def test_keys_that_only_add_up_are_an_error():
     values = [5, None, [6, 7]]  # Three values for three records.
     records = [tfrecords.example({"key": v, "label": b"a"}) for v in values]
     with pytest.raises(tf.errors.InvalidArgumentError, match="key"):
-        tfrecords.decide(records, PLAN, key_dtype=tf.int64, key_feature="key")
+        tfrecords.decide(records, KEYED, key_dtype=tf.int64)

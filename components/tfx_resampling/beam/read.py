@@ -66,8 +66,7 @@ class ReadResampled(beam.PTransform):
 
         Args:
           plan: the plan.
-          options: `epochs`, `start_epoch`, `key_feature`, `unknown_labels` and
-            `on_corrupt` of it.
+          options: `epochs`, `start_epoch` and `on_corrupt` of it.
         """
         super().__init__()
         self._plan = plan

@@ -20,8 +20,6 @@ class ResampleOptions:
       start_epoch: the first of them, >= 0.
       num_shards: "materialize": number of files; None makes files of about 64 MB.
       compression: of what is written: "auto" (as what is read), "" or "GZIP".
-      key_feature: as `InputOptions.key_feature`.
-      unknown_labels: as `InputOptions.unknown_labels`.
       on_corrupt: as `InputOptions.on_corrupt`.
     """
 
@@ -30,8 +28,6 @@ class ResampleOptions:
     start_epoch: int = 0
     num_shards: int | None = None
     compression: str = "auto"
-    key_feature: str | None = None
-    unknown_labels: str | float = "error"
     on_corrupt: str = "error"
 
     def __post_init__(self):
@@ -62,8 +58,6 @@ class ResampleOptions:
         return InputOptions(
             epochs=self.epochs,
             start_epoch=self.start_epoch,
-            key_feature=self.key_feature,
-            unknown_labels=self.unknown_labels,
             on_corrupt=self.on_corrupt,
         )
 

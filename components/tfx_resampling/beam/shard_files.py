@@ -131,7 +131,7 @@ class Commit(beam.DoFn):
         options = job.options
         layout = Manifest(
             mode=options.mode,
-            rule=rule_digest(job.plan, options.key_feature, options.unknown_labels),
+            rule=rule_digest(job.plan),
             counts=shards["counts"],
             names=names,
             records=records,

@@ -26,7 +26,7 @@ from tfx_resampling.cli import common
     show_default=True,
     help="Of what is written; auto: as what is read.",
 )
-@common.rule
+@common.epoch_flags
 @click.option(
     "--beam-arg",
     "beam_args",
@@ -36,7 +36,7 @@ from tfx_resampling.cli import common
 )
 @common.json_flag
 def command(plan, examples, output, mode, num_shards, compression, beam_args, as_json,
-            **rule):  # fmt: skip
+            **reading):  # fmt: skip
     """Writes the samples of a plan's epochs to a directory of TFRecord files."""
     plan = common.read_plan(plan)
     common.quiet_tensorflow()
@@ -50,7 +50,7 @@ def command(plan, examples, output, mode, num_shards, compression, beam_args, as
         mode=mode,
         num_shards=num_shards,
         compression={"auto": "auto", "none": "", "gzip": "GZIP"}[compression],
-        **common.rule_values(**rule),
+        **reading,
     )
     # Beam logs errors with tracebacks, which come back as errors too.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)

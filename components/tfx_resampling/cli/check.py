@@ -8,16 +8,15 @@ from tfx_resampling.cli import common
 @click.command("check")
 @click.argument("plan")
 @common.examples()
-@common.rule
+@common.epoch_flags
 @common.json_flag
-def command(plan, examples, as_json, **rule):
+def command(plan, examples, as_json, **reading):
     """Decides on every record and compares with what the plan predicts.
 
     Nothing is decoded. Exits with 1 if a count is outside of its bound, which a plan
     for these records is once in a thousand times.
     """
     plan = common.read_plan(plan)
-    rule = common.rule_values(**rule)
     common.quiet_tensorflow()
     from tfx_resampling.options import InputOptions
     from tfx_resampling.records import files
@@ -25,7 +24,7 @@ def command(plan, examples, as_json, **rule):
 
     names = files.match_files(list(examples))
     with common.progress("deciding", names) as decided:
-        found = check_plan(names, plan, InputOptions(**rule), decided)
+        found = check_plan(names, plan, InputOptions(**reading), decided)
     what = "groups" if plan.grouping else "labels"
     names = [*plan.groups, "all records"]
     rows = [

@@ -16,6 +16,12 @@ _FIELDS = (
     ("combine", "RULE", "product, max, min or mean of the labels' factors."),
     ("unlabeled", "KEEP", "Records without a label: keep, drop or a factor."),
     ("group_by", "JSON", "Columns whose groups are resampled instead of labels."),
+    (
+        "key_feature",
+        "NAME",
+        "Feature that identifies a record; default: all its bytes.",
+    ),
+    ("unknown_labels", "HOW", "error, or the factor of labels not in the plan."),
     ("on_unreachable", "HOW", "warn or error."),
     ("tolerance", "DISTANCE", "Distance up to which a target counts as reached."),
     ("schedule", "SCHEDULE", "constant, linear:E or step:E."),

@@ -48,6 +48,10 @@ class PlannerConfig:
         that is a mapping. Empty for labels.
       split: the split whose statistics are the natural distribution.
       seed: seed of the decision rule, part of the plan.
+      key_feature: feature (one bytes or int64 value) that identifies a record. None or
+        "" takes FarmHash fingerprint64 of the whole serialized record.
+      unknown_labels: what a label or group that the plan does not know does to its
+        record: "error", or the factor of such labels.
       on_unreachable: what a target that the bounds or the data do not allow is: "warn"
         (the plan holds the closest distribution, and why) or "error". Only where it is
         known, which takes single labels or known label sets.
@@ -73,6 +77,8 @@ class PlannerConfig:
     group_by: Sequence[ColumnSpec] = ()
     split: str = "train"
     seed: int = 0
+    key_feature: str | None = None
+    unknown_labels: str | float = "error"
     on_unreachable: str = "warn"
     tolerance: float = 0.01
     schedule: str = "constant"
@@ -85,7 +91,12 @@ class PlannerConfig:
         _set(self, "min_factor", _parse_factor("min_factor", self.min_factor))
         _set(self, "max_factor", _parse_factor("max_factor", self.max_factor))
         _set(self, "group_by", parse_columns(self.group_by))
-        _set(self, "unlabeled", _parse_unlabeled(self.unlabeled))
+        for name, words in (("unlabeled", UNLABELED), ("unknown_labels", ("error",))):
+            _set(self, name, _parse_word_or_factor(name, getattr(self, name), words))
+        # A runtime parameter cannot be None.
+        _set(self, "key_feature", None if self.key_feature == "" else self.key_feature)
+        if self.key_feature is not None:
+            _check_text("key_feature", self.key_feature)
         if self.min_factor > self.max_factor:
             raise ValueError(
                 f"min_factor must be <= max_factor, got {self.min_factor!r} > "
@@ -172,13 +183,13 @@ def _parse_factor(name: str, value: Any) -> float:
     return number
 
 
-def _parse_unlabeled(value: Any) -> str | float:
-    if value in UNLABELED:
+def _parse_word_or_factor(name: str, value: Any, words: Sequence[str]) -> str | float:
+    if value in words:
         return value
     try:
-        return _parse_factor("unlabeled", value)
+        return _parse_factor(name, value)
     except ValueError as error:
-        raise ValueError(f"{error} Or one of {list(UNLABELED)}.") from None
+        raise ValueError(f"{error} Or one of {list(words)}.") from None
 
 
 def _parse_size(value: Any) -> None | str | int | float:

@@ -16,7 +16,7 @@ from tfx_resampling.core.schedule import Schedule
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PLAN_FILE = "plan.json"
 PER_LABEL = ("counts", "target", "factors", "predicted")
 PREDICTIONS = ("exact", "pairwise", "independent")
@@ -28,8 +28,10 @@ class Plan:
 
     The value inside a `ResamplePlan` artifact. `plan.json` is this dataclass as one
     JSON object, `schema_version` included; every field is required, unknown ones are
-    refused. Lists run in the order of `labels`: what is resampled, which is labels, or
-    groups where the plan is made for groups.
+    refused. Lists run in the order of `groups`: what is resampled, which is labels, or
+    groups of records where the plan is made for those.
+
+    Guarantee: the plan alone decides which samples an epoch of some records has.
 
     Factors, bounds, predictions and diagnostics are those of the final epochs: of all
     with the schedule "constant". `predicted_at` tells what another epoch emits.
@@ -40,7 +42,8 @@ class Plan:
       multi_label: whether a record can have more than one label.
       groups: the labels, integers in decimal; or the groups in words.
       classes: the values of the label feature, in the order of the columns of the
-        multi-hot labels that `input_fn` yields; the same as `labels` without groups.
+        multi-hot labels that `input_fn` yields; the same as `groups` where labels are
+        resampled.
       grouping: the groups by column; None where labels are resampled.
       counts: natural count of each label, A before normalisation.
       target: share of label occurrences wanted for each label, B; sums to 1.
@@ -52,6 +55,10 @@ class Plan:
       min_factor: lower bound of a labeled record's final repeat factor.
       max_factor: upper bound of it.
       seed: seed of the decision rule.
+      key_feature: feature (one bytes or int64 value) that identifies a record; None
+        takes the whole serialized record.
+      unknown_labels: what a label or group that the plan does not know does to its
+        record: "error", or the factor of such labels.
       predicted: expected number of emitted occurrences of each label per final epoch.
       predicted_records: expected number of emitted records per final epoch, all in all.
       prediction: "exact" (single labels, or label sets known), "pairwise" (estimated
@@ -88,6 +95,8 @@ class Plan:
     predicted: tuple[float, ...]
     predicted_records: float
     prediction: str
+    key_feature: str | None = None
+    unknown_labels: str | float = "error"
     classes: tuple[str, ...] = ()
     grouping: Grouping | None = None
     schedule: str = "constant"
@@ -101,6 +110,9 @@ class Plan:
         for name in ("diagnostics", "provenance"):
             _check_type(name, getattr(self, name), Mapping)
         _check_type("multi_label", self.multi_label, bool)
+        _check_type("key_feature", self.key_feature, (str, type(None)))
+        if self.unknown_labels != "error":
+            _check_number("unknown_labels", self.unknown_labels)
         if self.grouping is None and not self.classes:
             object.__setattr__(self, "classes", self.groups)
         if isinstance(self.grouping, Mapping):
@@ -191,9 +203,15 @@ class Plan:
         )
 
     @property
+    def unknown_factor(self) -> float:
+        """The factor of labels that the plan does not know; 1 where they are errors."""
+        return 1.0 if isinstance(self.unknown_labels, str) else self.unknown_labels
+
+    @property
     def is_natural(self) -> bool:
         """Whether every record, labeled or not, has exactly one copy in every epoch."""
-        is_one = set(self.factors) == {1.0} and self.min_factor <= 1 <= self.max_factor
+        is_one = {*self.factors, self.unknown_factor} == {1.0}
+        is_one = is_one and self.min_factor <= 1 <= self.max_factor
         is_bound = self.min_factor == self.max_factor == 1
         return self.unlabeled_factor == 1 and (is_one or is_bound)
 
@@ -316,6 +334,9 @@ class Plan:
         if not isinstance(fields, dict) or "schema_version" not in fields:
             raise ValueError("plan must be a JSON object with a schema_version.")
         version = fields.pop("schema_version")
+        if version == 1:
+            fields = _from_version_1(fields)
+            version = SCHEMA_VERSION
         if version != SCHEMA_VERSION:
             raise ValueError(
                 f"plan has schema_version {version!r}, this tfx-resampling reads "
@@ -328,6 +349,19 @@ class Plan:
                 f"{sorted(names - set(fields))}, unknown {sorted(set(fields) - names)}."
             )
         return cls(**fields)
+
+
+def _from_version_1(fields: Mapping) -> dict:
+    """Returns the fields of a plan of version 1 as those of `SCHEMA_VERSION`.
+
+    What is not of that version stays, to be refused as unknown.
+    """
+    names = {"labels": "groups", "strata": "grouping"}
+    added = {"key_feature": None, "unknown_labels": "error"}
+    later = [*names.values(), *added]
+    if given := sorted(set(fields) & set(later)):
+        raise ValueError(f"plan of schema_version 1 has unknown fields {given}.")
+    return {**{names.get(k, k): value for k, value in fields.items()}, **added}
 
 
 def _read_grouping(fields: Mapping) -> Grouping:

@@ -89,6 +89,8 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         num_records=counts.num_records,
         num_unlabeled=counts.num_unlabeled,
         seed=config.seed,
+        key_feature=config.key_feature,
+        unknown_labels=config.unknown_labels,
         predicted=tuple(predicted.tolist()),
         predicted_records=emitted + counts.num_unlabeled * config.unlabeled_factor,
         prediction=prediction,

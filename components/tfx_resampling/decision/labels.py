@@ -118,8 +118,8 @@ def check_known(
             label = tf.strings.unicode_transcode(label, "UTF-8", "UTF-8")
         return [
             *(*where, " has the label '", label, "', which the plan does not know. "),
-            "Make the plan from statistics of this data, or set unknown_labels to a ",
-            "factor.",
+            "Make the plan from statistics of this data, or with unknown_labels set ",
+            "to a factor.",
         ]
 
     return graph_errors.require(tf.reduce_all(labels.ids < vocabulary.size), message)

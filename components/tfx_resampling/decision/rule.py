@@ -12,7 +12,6 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision import graph_draws, group_lookup
 from tfx_resampling.decision import labels as labels_lib
-from tfx_resampling.options import InputOptions
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.reader import Chunk
 
@@ -24,19 +23,17 @@ class DecisionRule:
       features: what of the records it must know, for `chunks.Reader`.
     """
 
-    def __init__(self, plan: Plan, options: InputOptions, key_dtype=tf.string):
+    def __init__(self, plan: Plan, key_dtype: tf.DType = tf.string):
         """Makes the rule of a plan.
 
         Args:
           plan: the plan.
-          options: `key_feature` and `unknown_labels`.
           key_dtype: tf.string or tf.int64, type of the key feature.
         """
         self._plan = plan
-        self._options = options
-        self._unknown_is_error = options.unknown_labels == "error"
-        unknown = 1.0 if self._unknown_is_error else float(options.unknown_labels)
-        self._factors = np.append(np.array(plan.factors, np.float64), unknown)
+        self._unknown_is_error = plan.unknown_labels == "error"
+        factors = [*plan.factors, plan.unknown_factor]
+        self._factors = np.array(factors, np.float64)
         self._unlabeled = float(core_draws.quantize(plan.unlabeled_factor))
         if plan.grouping is None:
             self._vocabulary = labels_lib.Vocabulary(plan.groups, plan.label_dtype)
@@ -45,10 +42,10 @@ class DecisionRule:
             self._groups = group_lookup.GroupLookup(plan.grouping)
             self.features = self._groups.features
         self._schedule = Schedule.parse(plan.schedule)
-        if options.key_feature is not None:
+        if plan.key_feature is not None:
             # The key may be the label feature itself.
             self.features = {
-                options.key_feature: tf.io.RaggedFeature(
+                plan.key_feature: tf.io.RaggedFeature(
                     key_dtype, row_splits_dtype=tf.int64
                 ),
                 **self.features,
@@ -141,8 +138,8 @@ class DecisionRule:
                 return [
                     *("a record of ", name, " is in the group "),
                     *(self._groups.describe(parsed, row), ", which the plan does not "),
-                    "know. Make the plan from this data, or set unknown_labels to a ",
-                    "factor.",
+                    "know. Make the plan from this data, or with unknown_labels set ",
+                    "to a factor.",
                 ]
 
             known = graph_errors.require(
@@ -156,7 +153,7 @@ class DecisionRule:
 
     def _keys(self, chunk: Chunk) -> tf.Tensor:
         """Returns uint64 [n], what identifies each record."""
-        feature = self._options.key_feature
+        feature = self._plan.key_feature
         if feature is None:
             return graph_draws.fingerprints(chunk.serialized)
         parsed = chunk.parsed[feature]

@@ -34,6 +34,8 @@ _PROPERTY_TYPES = {
     "group_by": str,
     "split": str,
     "seed": int,
+    "key_feature": str,
+    "unknown_labels": str,
     "on_unreachable": str,
     "tolerance": float,
     "schedule": str,
@@ -70,6 +72,7 @@ def properties_from_config(config: PlannerConfig) -> dict[str, Any]:
     values["target"] = config_lib.format_target(config.target)
     values["size"] = config_lib.format_size(config.size)
     values["unlabeled"] = str(config.unlabeled)
+    values["unknown_labels"] = str(config.unknown_labels)
     values["group_by"] = format_columns(config.group_by)
     return values
 

@@ -70,8 +70,7 @@ def check_plan(
     Args:
       file_pattern: one or several patterns of TFRecord files of tf.train.Example.
       plan: the plan.
-      options: `start_epoch`, `epochs` (None: one), `compression`, `key_feature`,
-        `unknown_labels`, `on_corrupt`.
+      options: `start_epoch`, `epochs` (None: one), `compression`, `on_corrupt`.
       progress: is told the number of records whenever some more have been read.
 
     Raises:

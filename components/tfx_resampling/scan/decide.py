@@ -61,8 +61,8 @@ class Scanner:
 
         Args:
           plan: the plan.
-          options: `start_epoch`, `epochs` (None: one), `compression`, `key_feature`,
-            `unknown_labels`, `on_corrupt`; `chunk_size` None follows the records.
+          options: `start_epoch`, `epochs` (None: one), `compression`, `on_corrupt`;
+            `chunk_size` None follows the records.
           dropped: whether records without copies are handed out too.
         """
         self._plan = plan
@@ -108,7 +108,7 @@ class Scanner:
             features: Features | None = Features([name], [compression], skip=True)
         except ValueError:
             features = None  # Empty, or said when it is read.
-        key_feature = self._options.key_feature
+        key_feature = self._plan.key_feature
         key_dtype = tf.string
         size = self._options.chunk_size or chunk_size([0])
         if features is not None:
@@ -117,7 +117,7 @@ class Scanner:
                 key_dtype = features.dtype("key_feature", key_feature)
             size = self._options.chunk_size or chunk_size(features.record_bytes)
         if key_dtype not in self._rules:
-            rule = DecisionRule(self._plan, self._options, key_dtype)
+            rule = DecisionRule(self._plan, key_dtype)
 
             # Traced once, for all files.
             @tf.function(

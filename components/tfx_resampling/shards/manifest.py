@@ -110,9 +110,7 @@ class Manifest:
             ) from None
 
 
-def rule_digest(
-    plan: Plan, key_feature: str | None, unknown_labels: str | float
-) -> str:
+def rule_digest(plan: Plan) -> str:
     """Returns a digest of all that decides the uniforms and final factors of records.
 
     The schedule is not part of it: it says when factors come in.
@@ -124,8 +122,8 @@ def rule_digest(
         factors=plan.factors,
         grouping=None if plan.grouping is None else dataclasses.asdict(plan.grouping),
         seed=plan.seed,
-        key_feature=key_feature,
-        unknown_labels=unknown_labels,
+        key_feature=plan.key_feature,
+        unknown_labels=plan.unknown_labels,
         **plan.rule,
     )
     text = json.dumps(rule, sort_keys=True, default=str)

@@ -66,7 +66,7 @@ class Selection:
         Args:
           files: all files, of stratified directories and others.
           layouts: directory -> layout.
-          rule_digest: `core.layout.rule_digest` of what the files are read with; those
+          rule_digest: `manifest.rule_digest` of what the files are read with; those
             of a directory that was laid out by another rule are all needed.
           options: `shuffle_records` and `cycle_length`.
         """
@@ -156,7 +156,7 @@ def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection
     for name in files:
         manifest.check_natural(name, plan)
         given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
-    digest = manifest.rule_digest(plan, options.key_feature, options.unknown_labels)
+    digest = manifest.rule_digest(plan)
     for directory, names in given.items():
         layout = manifest.read_manifest(directory)
         if layout is None:
@@ -172,9 +172,9 @@ def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection
             continue
         if layout.rule != digest:
             logging.warning(
-                "%r was stratified by another plan, key_feature or unknown_labels: "
-                "every epoch reads all of it. Give the plan that it was laid out by "
-                "(not its applied()), or lay it out by this one.",
+                "%r was stratified by another plan: every epoch reads all of it. Give "
+                "the plan that it was laid out by (not its applied()), or lay it out "
+                "by this one.",
                 directory,
             )
         layouts[directory] = layout

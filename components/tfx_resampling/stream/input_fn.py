@@ -131,7 +131,7 @@ def input_fn(
     if options.chunk_size is None:
         size = chunk_size(features.record_bytes)
         options = dataclasses.replace(options, chunk_size=size)
-    rule = DecisionRule(plan, options, _key_dtype(features, options))
+    rule = DecisionRule(plan, _key_dtype(features, plan.key_feature))
     batches = Batches(
         names,
         plan,
@@ -198,13 +198,13 @@ def _in_words(image: ImageOptions | None) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in fields.items())
 
 
-def _key_dtype(features: Features, options: InputOptions) -> tf.DType:
-    if options.key_feature is None:
+def _key_dtype(features: Features, key_feature: str | None) -> tf.DType:
+    if key_feature is None:
         return tf.string
-    dtype = features.dtype("key_feature", options.key_feature)
+    dtype = features.dtype("key_feature", key_feature)
     if dtype == tf.float32:
         raise ValueError(
-            f"key_feature {options.key_feature!r} has floats; keys are bytes or int64."
+            f"key_feature {key_feature!r} has floats; keys are bytes or int64."
         )
     return dtype
 
