@@ -1,57 +1,46 @@
 """Resampling of long-tailed, multi-label image data in TFX pipelines.
 
-Public names are loaded on first use: importing this package loads neither TensorFlow
-nor TFX.
+Public names, listed in `__init__.pyi`, are loaded on first use: importing this package
+loads neither TensorFlow nor TFX. A name that needs an extra says which.
 """
 
+import ast
 import importlib
+import pkgutil
 
-from tfx_resampling.version import __version__
+from tfx_resampling import errors
+from tfx_resampling.version import __version__ as __version__
 
-# Public name -> module that defines it.
-_PUBLIC = {
-    "Augmentation": "tfx_resampling.images.augmentation",
-    "BackupAndRestore": "tfx_resampling.monitoring.model_backup",
-    "Bucket": "tfx_resampling.core.groups",
-    "DataGenerator": "tfx_resampling.tables.generator",
-    "DataGeneratorMap": "tfx_resampling.tables.maps",
-    "EpochInput": "tfx_resampling.monitoring.epoch_report",
-    "FileLoader": "tfx_resampling.tables.maps",
-    "ImageAugmenter": "tfx_resampling.tables.maps",
-    "ImageLoader": "tfx_resampling.tables.maps",
-    "ImageOptions": "tfx_resampling.options",
-    "InputMonitor": "tfx_resampling.monitoring.monitor",
-    "InputOptions": "tfx_resampling.options",
-    "LabelCounts": "tfx_resampling.core.counts",
-    "OneHotEncoder": "tfx_resampling.tables.maps",
-    "Plan": "tfx_resampling.core.plan",
-    "PlannerConfig": "tfx_resampling.core.config",
-    "ResamplePlan": "tfx_resampling.artifacts",
-    "ResampleOptions": "tfx_resampling.beam.resample_options",
-    "ResamplePlanner": "tfx_resampling.planner.component",
-    "Resampler": "tfx_resampling.resampler.component",
-    "StratifiedSampler": "tfx_resampling.tables.generator",
-    "Trainer": "tfx_resampling.trainer.component",
-    "VertexTrainer": "tfx_resampling.trainer.vertex",
-    "VertexTraining": "tfx_resampling.trainer.vertex",
-    "build_image_data_generator": "tfx_resampling.tables.image_folders",
-    "count_labels": "tfx_resampling.scan.count",
-    "input_fn": "tfx_resampling.stream.input_fn",
-    "load_plan": "tfx_resampling.artifacts",
-    "make_plan": "tfx_resampling.core.planning",
-    "predict_dataset": "tfx_resampling.tables.image_folders",
+# Folders that need less than everything: the extra that they need.
+_EXTRAS = {
+    "beam": "beam",
+    "images": "tf",
+    "monitoring": "tf",
+    "scan": "tf",
+    "stream": "tf",
+    "tables": "tf",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+
+def _modules() -> dict[str, str]:
+    stub = ast.parse(pkgutil.get_data(__name__, "__init__.pyi") or b"")
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in imports for alias in node.names}
 
 
-def __getattr__(name):
-    if name not in _PUBLIC:
+_MODULES = _modules()
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    module = _MODULES[name]
+    with errors.needs(_EXTRAS.get(module.split(".")[1], "tfx"), name):
+        value = getattr(importlib.import_module(module), name)
     globals()[name] = value  # Later look-ups do not come here.
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

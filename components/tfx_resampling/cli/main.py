@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 from click import shell_completion
 
+from tfx_resampling.errors import needs, reason
 from tfx_resampling.version import __version__
 
 
@@ -59,8 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    command = next((name for name in arguments if name in _COMMANDS), "")
+    extra = "beam" if command == "apply" else "tf"
     try:
-        return cli.main(arguments, "tfx-resampling", standalone_mode=False) or 0
+        with needs(extra, f"tfx-resampling {command}"):
+            return cli.main(arguments, "tfx-resampling", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -74,8 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        from tfx_resampling.errors import reason
-
         text = reason(error)
     click.echo(f"error: {' '.join(text.split())}", err=True)
     return _WRONG
