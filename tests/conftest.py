@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytest_plugins = ["tests.corpus"]
+pytest_plugins = ["tests.corpus", "tests.environments"]
 
 BATCH_SIZE = 32
 NUM_TRAIN, NUM_EVAL = 1500, 400

@@ -32,12 +32,14 @@ def reason(error: BaseException) -> str:
 def needs(extra: str, what: str) -> Iterator[None]:
     """Around imports: says what to install if a module of the extras is missing.
 
+    Of several around one another, the outermost speaks: it knows what the user called.
+
     Args:
       extra: the extra of this package that installs all that `what` needs.
       what: the function, module or command that needs it, as a user knows it.
 
     Raises:
-      ImportError: one line with the command to run, e.g. `input_fn needs TensorFlow:
+      ModuleNotFoundError: one line with the command to run, e.g. `input_fn needs TensorFlow:
         pip install "tfx-resampling[tf]"`.
     """
     try:
@@ -46,7 +48,7 @@ def needs(extra: str, what: str) -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module not in _OF_EXTRAS:
             raise
-        raise ImportError(
+        raise ModuleNotFoundError(
             f'{what} needs {_OF_EXTRAS[module]}: pip install "tfx-resampling[{extra}]"',
             name=error.name,
         ) from None

@@ -2,18 +2,14 @@
 
 import concurrent.futures
 import dataclasses
-import glob
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
+from tests import environments
 from tests.conftest import BATCH_SIZE
 from tests.kubeflow import emulator
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,50 +27,21 @@ class CleanEnvironment:
     wheel: str
 
 
-def _run(*command: str, **options) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, **options)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory) -> str:
-    """The wheel, built from a copy: `build/` in the checkout may hold deleted files."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(os.path.join(REPOSITORY, name), source)
-    shutil.copytree(
-        os.path.join(REPOSITORY, "components"),
-        source / "components",
-        ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"),
-    )
-    _run(
-        *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"),
-        *("--quiet", "--wheel-dir", str(source / "dist"), str(source)),
-    )
-    (path,) = glob.glob(str(source / "dist" / "*.whl"))
-    return path
-
-
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory, wheel) -> CleanEnvironment:
     """An environment with the wheel and the pinned dependencies only."""
     root = tmp_path_factory.mktemp("clean")
     environment, home = str(root / "venv"), str(root / "home")
-    python = os.path.join(environment, "bin", "python")
-    uv = (sys.executable, "-m", "uv")
-    _run(*uv, "venv", "--quiet", "--python", sys.executable, environment)
-    _run(
-        *(*uv, "pip", "install", "--quiet", "--python", python),
-        *("--constraint", os.path.join(REPOSITORY, "constraints.txt")),
-        # pip: TFX installs a module file's wheel with it. The official Python images
-        # have it.
-        *(f"tfx-resampling[kfp] @ file://{wheel}", "pip"),
+    # pip: TFX installs a module file's wheel with it. The official Python images have
+    # it.
+    python = environments.create(
+        environment, f"tfx-resampling[kfp] @ file://{wheel}", "pip"
     )
     # As the Dockerfile copies it, for `run_fn`.
     module = os.path.join("pipelines", "training", "module.py")
     application = root / "app"
     os.makedirs(application / "pipelines" / "training")
-    shutil.copy(os.path.join(REPOSITORY, module), application / module)
+    shutil.copy(os.path.join(environments.REPOSITORY, module), application / module)
     os.makedirs(home)
     return CleanEnvironment(
         python=python,

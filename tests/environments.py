@@ -1,0 +1,52 @@
+"""Python environments with the wheel in them, as users install it."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = os.path.dirname(os.path.dirname(__file__))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> str:
+    """The wheel, built from a copy: `build/` in the checkout may hold deleted files."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(os.path.join(REPOSITORY, name), source)
+    shutil.copytree(
+        os.path.join(REPOSITORY, "components"),
+        source / "components",
+        ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"),
+    )
+    _run(
+        *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"),
+        *("--quiet", "--wheel-dir", str(source / "dist"), str(source)),
+    )
+    (path,) = glob.glob(str(source / "dist" / "*.whl"))
+    return path
+
+
+def create(directory: str, *requirements: str) -> str:
+    """Makes an environment with the pinned versions of requirements.
+
+    Returns:
+      The path of its interpreter.
+    """
+    python = os.path.join(directory, "bin", "python")
+    uv = (sys.executable, "-m", "uv")
+    _run(*uv, "venv", "--quiet", "--python", sys.executable, directory)
+    _run(
+        *(*uv, "pip", "install", "--quiet", "--python", python),
+        *("--constraint", os.path.join(REPOSITORY, "constraints.txt")),
+        *requirements,
+    )
+    return python
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"

@@ -1,0 +1,62 @@
+"""Environments with the wheel and nothing else than an extra's dependencies."""
+
+import dataclasses
+import os
+import subprocess
+
+import pytest
+
+from tests import environments
+
+
+@dataclasses.dataclass(frozen=True)
+class Installed:
+    """An environment in which commands run that cannot see the checkout.
+
+    Attributes:
+      python: its interpreter.
+      home: the directory that commands run in.
+    """
+
+    python: str
+    home: str
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess:
+        """Runs one of the environment's commands."""
+        folder = os.path.dirname(self.python)
+        return subprocess.run(
+            [os.path.join(folder, command), *arguments],
+            cwd=self.home,
+            env={"HOME": self.home, "PATH": folder, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            capture_output=True,
+            text=True,
+        )
+
+    def done(self, command: str, *arguments: str) -> str:
+        """Runs a command that must succeed; returns what it prints."""
+        finished = self.run(command, *arguments)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished.stdout
+
+    def script(self, code: str) -> str:
+        """Runs Python code that must succeed; returns what it prints."""
+        return self.done("python", "-I", "-c", code)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory, wheel) -> Installed:
+    """The package without extras."""
+    return _installed(tmp_path_factory.mktemp("base"), wheel)
+
+
+@pytest.fixture(scope="session")
+def tf(tmp_path_factory, wheel) -> Installed:
+    """The package with the extra tf."""
+    return _installed(tmp_path_factory.mktemp("tf"), wheel, "[tf]")
+
+
+def _installed(root, wheel, extra="") -> Installed:
+    requirement = f"tfx-resampling{extra} @ file://{wheel}"
+    python = environments.create(str(root / "venv"), requirement)
+    (root / "home").mkdir()
+    return Installed(python, str(root / "home"))
