@@ -79,8 +79,8 @@ bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fi
 	$(PYTHON) -m tests.benchmarks.bench_fit
 	$(PYTHON) -m tests.benchmarks.bench_generator
 
-docs: $(INSTALLED) ## The API reference, from docstrings, to docs/api
-	$(PYTHON) -m pdoc --docformat google --output-directory docs/api tfx_resampling tfx_resampling.beam
+docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
 
 clean: ## Remove .venv and runs
-	rm -rf $(VENV) runs docs/api
+	rm -rf $(VENV) runs site

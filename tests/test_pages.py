@@ -1,0 +1,295 @@
+"""Every block of the README and of docs/ runs, and shows what it really prints.
+
+Each page runs from its start to its end in a folder of its own, as a reader would run
+it: Python blocks share names, `$ tfx-resampling` lines must print what is shown below
+them, with `...` for anything. What a page takes for granted (`model`, `fn_args`,
+`example_gen`...) is made here. A block that cannot run says why, after its language:
+
+    ```console notest="needs a cluster"
+"""
+
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import re
+import shlex
+import types
+
+import pytest
+import yaml
+from tfx_resampling.cli import main
+
+from tests import tfrecords
+from tests.images import image_files
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+_BLOCK = re.compile(r"^```(\w+)([^\n`]*)\n(.*?)^```$", re.S | re.M)
+# Languages of blocks that are not run: pictures in letters, contents of files.
+_SHOWN = {"text", "html", "toml"}
+# What makes a page take many seconds: components, Beam, training.
+_HEAVY = re.compile(r"example_gen|statistics_gen|apache_beam|fn_args|model.fit|apply")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: pathlib.Path
+    line: int
+    language: str
+    reason: str | None
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: pathlib.Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for match in _BLOCK.finditer(text):
+        reason = re.search(r'notest="([^"]+)"', match[2])
+        line = text.count("\n", 0, match.start()) + 1
+        found.append(Block(page, line, match[1], reason and reason[1], match[3]))
+    return found
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+NOT_RUN = [block for block in BLOCKS if block.reason]
+
+
+def _parameters():
+    for page in PAGES:
+        blocks = [b for b in blocks_of(page) if not b.reason]
+        if blocks:
+            heavy = _HEAVY.search("".join(block.text for block in blocks))
+            marks = [pytest.mark.long] if heavy else []
+            name = str(page.relative_to(ROOT))
+            yield pytest.param(blocks, id=name, marks=marks)
+
+
+@pytest.mark.parametrize("blocks", _parameters())
+def test_page(blocks, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("builtins.print", _silent)
+    names = {"__name__": "page"}
+    for block in blocks:
+        run = {"python": _run_python, "console": _run_console, "yaml": _run_yaml}
+        assert block.language in {*run, *_SHOWN}, f"{block.place}: {block.language}"
+        if block.language in run:
+            run[block.language](block, names, capsys)
+
+
+@pytest.mark.parametrize("block", NOT_RUN, ids=[b.place for b in NOT_RUN])
+def test_block_that_is_not_run(block):
+    pytest.skip(f"{block.place}: {block.reason}")
+
+
+def test_fences_are_closed_and_have_a_language():
+    for page in PAGES:
+        text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+        assert "```" not in text, page
+
+
+def test_links_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (ROOT / target).exists(), target
+
+
+def _silent(*_, **__):
+    """What blocks print is not checked."""
+
+
+def _run_python(block, names, _):
+    for name, make in TAKEN_FOR_GRANTED.items():
+        if name not in names and re.search(rf"\b{name}\b(?! *=)", block.text):
+            names[name] = make(names)
+    try:
+        exec(compile(block.text, block.place, "exec"), names)
+    except Exception as error:
+        pytest.fail(f"{block.place}: {error!r} in\n{block.text}")
+
+
+def _run_yaml(block, *_):
+    _ = yaml.safe_load(block.text)
+
+
+def _run_console(block, _, capsys):
+    commands = re.split(r"^\$ ", block.text.replace("\\\n", " "), flags=re.M)
+    assert not commands[0].strip(), f"{block.place} begins with no command"
+    for command in commands[1:]:
+        line, _, shown = command.partition("\n")
+        words = shlex.split(line, comments=True)
+        known = {
+            "tfx-resampling": _run_command,
+            "make": _check_make,
+            "pip": _check_pip,
+            "python": _check_module,
+        }
+        assert words[0] in known, f"{block.place}: {line}"
+        known[words[0]](block, words, shown, capsys)
+
+
+def _run_command(block, words, shown, capsys):
+    capsys.readouterr()
+    expected_code = 2 if shown.startswith("error:") else 0
+    code = main.main(words[1:])
+    captured = capsys.readouterr()
+    assert code == expected_code, (block.place, words, captured.err)
+    output = captured.err if code else captured.out
+    if not shown.strip():
+        return
+    assert _matches(shown, output), (
+        f"{block.place}: {shlex.join(words)} is shown to print\n{shown}\n"
+        f"but prints\n{output}"
+    )
+
+
+def _matches(shown: str, output: str) -> bool:
+    """Returns whether `output` is as shown; `...` stands for anything."""
+    lines = [line.rstrip() for line in shown.strip().splitlines()]
+    patterns = [
+        r"(?:.*\n)*?" if line == "..." else _line_pattern(line) for line in lines
+    ]
+    text = "".join(f"{line.rstrip()}\n" for line in output.strip().splitlines())
+    return re.fullmatch("".join(patterns), text) is not None
+
+
+def _line_pattern(line: str) -> str:
+    return ".*".join(re.escape(part) for part in line.split("...")) + r"\n"
+
+
+def _check_make(block, words, *_):
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    options = set(re.findall(r"\$\((?:or \$\()?([A-Z_]+)", makefile))
+    for word in words[1:]:
+        name, is_option, _ = word.partition("=")
+        assert name in (options if is_option else targets), f"{block.place}: {word}"
+
+
+def _check_pip(block, words, *_):
+    project = (ROOT / "pyproject.toml").read_text()
+    section = project.partition("[project.optional-dependencies]")[2]
+    extras = set(re.findall(r"^(\w+) = \[", section.partition("\n[")[0], re.M))
+    for asked in re.findall(r"\[([\w,]+)\]", " ".join(words)):
+        assert set(asked.split(",")) <= extras, f"{block.place}: {asked}"
+
+
+def _check_module(block, words, *_):
+    if words[1] == "-m":
+        assert importlib.util.find_spec(words[2]), f"{block.place}: {words[2]}"
+    else:
+        assert (ROOT / words[1]).exists(), f"{block.place}: {words[1]}"
+
+
+def _model(_):
+    import keras
+
+    layers = [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    model.compile(loss="binary_crossentropy", optimizer="sgd")
+    return model
+
+
+def _example_gen(_):
+    from tfx import v1 as tfx
+
+    return tfx.components.ImportExampleGen(input_base=".")
+
+
+def _statistics_gen(names):
+    from tfx import v1 as tfx
+
+    names.setdefault("example_gen", _example_gen(names))
+    examples = names["example_gen"].outputs["examples"]
+    return tfx.components.StatisticsGen(examples=examples)
+
+
+def _fn_args(_):
+    """Returns the argument of `run_fn`, with a plan where a Trainer puts it."""
+    import tfx_resampling as tr
+    from tfx_resampling import artifacts
+
+    counts = tr.count_labels("train-*", "labels")
+    plan = tr.make_plan(counts, tr.PlannerConfig("labels", target="sqrt"))
+    artifacts.write_plan(plan, "artifact")
+    return types.SimpleNamespace(
+        train_files=["train-*"],
+        custom_config={artifacts.PLAN_URI_KEY: "artifact"},
+        hyperparameters=None,
+    )
+
+
+# What a reader has: a compiled model, components of a pipeline, a Trainer's argument.
+TAKEN_FOR_GRANTED = {
+    "example_gen": _example_gen,
+    "fn_args": _fn_args,
+    "model": _model,
+    "statistics_gen": _statistics_gen,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> pathlib.Path:
+    """Records with images, labels, ids and numbers; the demo's labels; photographs."""
+    folder = tmp_path_factory.mktemp("pages")
+    for split, count in (("train", 120), ("eval", 30)):
+        records = [
+            tfrecords.example(
+                {
+                    "image/id": i,
+                    "image/encoded": image_files.jpeg(),
+                    "labels": [b"cat"] if i % 10 else [b"dog", b"cat"],
+                    "site": b"north" if i % 3 else b"south",
+                    "age": i,
+                    "dose": float(i),
+                }
+            )
+            for i in range(count)
+        ]
+        tfrecords.write(folder / f"{split}-0.tfrecord", records)
+        (folder / split).mkdir()
+        tfrecords.write(folder / split / "0.tfrecord", records)
+    for i, category in enumerate(["cat", "cat", "dog"]):
+        (folder / "photos" / category).mkdir(parents=True, exist_ok=True)
+        (folder / "photos" / category / f"{i}.jpg").write_bytes(image_files.jpeg())
+    (folder / "my_module.py").write_text("def run_fn(fn_args):\n    pass\n")
+    _write_demo(folder / "runs" / "demo" / "train")
+    return folder
+
+
+def _write_demo(folder: pathlib.Path) -> None:
+    """Writes what `make run` makes, with the same ids and labels but without images."""
+    import numpy as np
+    from sklearn import datasets
+
+    from pipelines import demo_data
+
+    rng = np.random.default_rng(0)
+    rng.permutation(len(datasets.load_digits().target))  # As demo_data.build.
+    scenes = demo_data._scene_digits(demo_data.NUM_TRAIN, rng)
+    records = [
+        tfrecords.example(
+            {
+                "image/id": f"train-{number:06d}".encode(),
+                "labels": [demo_data.LABELS[i].encode() for i in scene] or None,
+            }
+        )
+        for number, scene in enumerate(scenes)
+    ]
+    folder.mkdir(parents=True)
+    for shard in range(4):
+        tfrecords.write(folder / f"train-{shard}.tfrecord", records[shard::4])
+
+
+@pytest.fixture
+def folder(data, tmp_path) -> pathlib.Path:
+    """A folder with the data, in which a page may write what it likes."""
+    for path in data.iterdir():
+        os.symlink(path, tmp_path / path.name)
+    return tmp_path
