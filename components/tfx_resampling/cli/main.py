@@ -16,10 +16,8 @@ from tfx_resampling.version import __version__
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell):
+def completion(shell):
     """Prints the script: eval "$(tfx-resampling completion bash)"."""
-    pass
-
     kind = shell_completion.get_completion_class(shell)
     click.echo(kind(cli, {}, "tfx-resampling", "_TFX_RESAMPLING_COMPLETE").source())
 
@@ -38,6 +36,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name == completion.name:
+            return completion
         return importlib.import_module(f"tfx_resampling.cli.{cmd_name}").command
 
 
