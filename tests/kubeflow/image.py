@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kubeflow import emulator
-from tests.kubeflow.conftest import REPOSITORY
+from tests.environments import REPOSITORY
 from tests.kubeflow.test_execute import library_plan, plan_of
 
 BASE, BEAM, IMAGE = "localhost/base", "localhost/beam", "localhost/tfx-resampling"

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-from tests.kubeflow.conftest import REPOSITORY
+from tests.environments import REPOSITORY
 
 
 def load(name: str):

@@ -15,7 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipelines.kfp import spec as spec_lib
 from pipelines.kfp.tasks import TaskOptions
 from tests.kubeflow import scripts
-from tests.kubeflow.conftest import REPOSITORY
+from tests.environments import REPOSITORY
 
 ROOT = "gs://bucket/root"
 ARGUMENTS = ["--pipeline-root", ROOT, "--image", "registry/image:1"]

@@ -8,7 +8,7 @@ import pytest
 import tfx_resampling
 import yaml
 
-from tests.kubeflow.conftest import REPOSITORY
+from tests.environments import REPOSITORY
 
 pytestmark = pytest.mark.pipeline
 
