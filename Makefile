@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table compile test test-fast test-slow image-test lint format bench docs clean
+.PHONY: help install run example-table compile test test-fast test-slow image-test lint types contracts coverage format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -58,10 +58,19 @@ test-slow: $(INSTALLED) ## The tests that take too long for the suite
 image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py
 
-lint: $(INSTALLED) ## Check style, format and the types of core
+lint: types contracts ## Check style, format, types and which folder imports which
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+
+types: $(INSTALLED) ## Check the types
 	$(PYTHON) -m basedpyright
+
+contracts: $(INSTALLED) ## Check which folder imports which
+	$(VENV)/bin/lint-imports --no-cache
+
+coverage: $(INSTALLED) ## Lines that the tests of core, records, decision and stream run
+	$(PYTHON) -m pytest -m 'not slow' --cov --cov-report term-missing:skip-covered \
+	  tests/core tests/records tests/decision tests/stream
 
 format: $(INSTALLED) ## Format the code
 	$(PYTHON) -m ruff check --fix .

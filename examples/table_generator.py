@@ -119,7 +119,8 @@ def recalls(model: keras.Model, generator) -> pd.Series:
     )
 
 
-def main(arguments: Sequence[str] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="runs/example-table")
     parser.add_argument("--weighing", default="square root")

@@ -1,0 +1,1 @@
+"""The pipeline of `make run` and of Kubeflow, built with the package."""

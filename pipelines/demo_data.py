@@ -151,6 +151,7 @@ def _draw(
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", help="where train/ and eval/ are written")
     parser.add_argument("--seed", type=int, default=0)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import pathlib
 import pkgutil
 import subprocess
@@ -129,6 +130,18 @@ def test_type_checkers_see_the_public_names(tmp_path):
         5: ("information", 'Type of "tr.__version__" is "str"'),
         6: ("error", '"nonsense" is not a known attribute of module "tfx_resampling"'),
     }
+
+
+def test_folders_import_what_is_below_them_only():
+    command = os.path.join(os.path.dirname(sys.executable), "lint-imports")
+    run = subprocess.run(
+        [command, "--no-cache"],
+        cwd=PACKAGE.parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout
+    assert " 0 broken" in run.stdout
 
 
 def test_no_folder_is_a_fifth_of_the_package():
