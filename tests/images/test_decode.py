@@ -1,9 +1,8 @@
-"""Decoding, resizing and scaling of images, and augmentation by seed."""
+"""Decoding, resizing and scaling of images."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.images.decode import decode_image, describe
 from tfx_resampling.options import ImageOptions
 
@@ -221,6 +220,7 @@ def test_a_graph_decodes_all_formats_alike_and_can_be_sent_to_others():
 
 FTYP = b"\0\0\0\x18ftyp%s\0\0\0\0mif1"
 BMP_SIZE = "a BMP of 30 x 21 pixels"
+CORRUPT_GIF = "a GIF that is truncated, corrupt or smaller than its canvas"
 REFUSED = {
     "WebP": image_files.encoded(RGB, "WEBP"),
     "TIFF": image_files.encoded(RGB, "TIFF"),
@@ -250,9 +250,7 @@ REFUSED = {
     ),
     "a truncated or corrupt BMP": b"BM",
     # The canvas, at 6, made larger than the frame: without it, TensorFlow shifts it.
-    "a GIF that is truncated, corrupt or smaller than its canvas": image_files.with_field(
-        GIF, 6, image_files.WIDTH + 1, "<H"
-    ),
+    CORRUPT_GIF: image_files.with_field(GIF, 6, image_files.WIDTH + 1, "<H"),
 }
 
 
@@ -260,11 +258,11 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_decoded_is_refused_by_name(name, channels):
     data = tf.constant(REFUSED[name])
-    assert describe(data).numpy().decode() == name
+    assert describe(data).numpy() == name.encode()
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         decode_image(data, ImageOptions(channels=channels))
     assert (
-        f"image is {name}, which is not decoded; JPEG, PNG, GIF and"
+        f"image is {name}, which is not decoded; JPEG, PNG, BMP (1, 4, 8,"
         in error.value.message
     )
 
@@ -296,7 +294,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_files_are_errors_and_are_described(name, channels):
     data, description = BROKEN[name]
-    assert describe(tf.constant(data)).numpy().decode().startswith(description)
+    assert bytes(describe(tf.constant(data)).numpy()).startswith(description.encode())
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_image(tf.constant(data), ImageOptions(channels=channels))
 
@@ -311,7 +309,7 @@ def test_damage_gives_no_other_error():
         for _ in range(3):
             damaged[rng.integers(min(len(damaged), 80))] = rng.integers(256)
         encoded = tf.constant(bytes(damaged[: rng.integers(len(damaged) * 2)]))
-        assert describe(encoded).numpy().isascii()
+        assert bytes(describe(encoded).numpy()).isascii()
         try:
             assert decode(encoded).shape[2] == 3
         except tf.errors.InvalidArgumentError as error:
@@ -320,97 +318,10 @@ def test_damage_gives_no_other_error():
 
 
 def test_an_image_that_has_the_size_keeps_its_pixels():
-    data = EXACT["PNG RGB"]
+    data = tf.constant(EXACT["PNG RGB"])
     size = image_files.COLOURS.shape[:2]
     image = decode_image(data, ImageOptions(size=size, scale=None))
     assert image.dtype == tf.uint8 and np.array_equal(image, image_files.COLOURS)
     image = decode_image(data, ImageOptions(size=size, scale=1.0))
     resized = tf.image.resize(image_files.COLOURS, size, antialias=True)
     assert np.array_equal(image, resized)
-
-
-def seeds(count):
-    drawn = np.random.default_rng(1).integers(-(2**63), 2**63, [count, 2])
-    return [tf.constant(seed, tf.int64) for seed in drawn]
-
-
-FULL = Augmentation(shift=0.3, flip=True, brightness=0.2, contrast=0.3)
-
-
-@pytest.mark.parametrize(
-    "augment",
-    [
-        FULL,
-        Augmentation(shift=0.3),
-        Augmentation(flip=True),
-        Augmentation(brightness=0.2),
-        Augmentation(contrast=0.3),
-    ],
-    ids=["all", "shift", "flip", "brightness", "contrast"],
-)
-@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
-def test_a_seed_gives_its_pixels_and_another_seed_others(augment, dtype):
-    image = tf.image.convert_image_dtype(COLOUR, dtype)
-    results = [augment(image, seed).numpy() for seed in seeds(12)]
-    again = [augment(image, seed).numpy() for seed in seeds(12)]
-    assert all(np.array_equal(one, other) for one, other in zip(results, again))
-    assert all(r.shape == image.shape and r.dtype == dtype for r in results)
-    distinct = len({r.tobytes() for r in results})
-    assert distinct == 2 if augment == Augmentation(flip=True) else distinct > 4
-
-
-def test_without_options_nothing_changes():
-    for seed in seeds(5):
-        assert np.array_equal(Augmentation()(tf.constant(COLOUR), seed), COLOUR)
-
-
-def test_flips_are_mirrored_half_of_the_time():
-    image = tf.constant(COLOUR)
-    results = [Augmentation(flip=True)(image, seed).numpy() for seed in seeds(40)]
-    flipped = sum(np.array_equal(r, COLOUR[:, ::-1]) for r in results)
-    same = sum(np.array_equal(r, COLOUR) for r in results)
-    assert flipped + same == 40
-    assert 20 - 4 * 10**0.5 < flipped < 20 + 4 * 10**0.5  # Variance 40 / 4.
-
-
-def test_shifts_repeat_the_border_and_stay_within_bounds():
-    rows, columns = 6, 8
-    image = tf.constant(GREY)
-    offsets = set()
-    for seed in seeds(60):
-        shifted = Augmentation(shift=0.34)(image, seed).numpy()
-        matches = [
-            (down, right)
-            for down in range(-rows, rows + 1)
-            for right in range(-columns, columns + 1)
-            if np.array_equal(
-                shifted,
-                GREY[
-                    np.clip(np.arange(rows) + down, 0, rows - 1)[:, None],
-                    np.clip(np.arange(columns) + right, 0, columns - 1),
-                ],
-            )
-        ]
-        assert len(matches) == 1
-        offsets.update(matches)
-    # 0.34 of 6 and of 8 pixels, rounded.
-    assert {down for down, _ in offsets} == {-2, -1, 0, 1, 2}
-    assert {right for _, right in offsets} == {-3, -2, -1, 0, 1, 2, 3}
-
-
-def test_brightness_and_contrast_stay_within_their_bounds():
-    grey = tf.fill([4, 4, 1], 0.5)
-    half = tf.concat([tf.zeros([4, 2, 1]), tf.ones([4, 2, 1])], axis=1)
-    for seed in seeds(20):
-        brighter = Augmentation(brightness=0.2)(grey, seed).numpy()
-        assert np.ptp(brighter) == 0 and 0.3 <= brighter[0, 0, 0] <= 0.7
-        stronger = Augmentation(contrast=0.3)(half, seed).numpy()
-        assert 0.7 - 1e-6 <= np.ptp(stronger) <= 1.3 + 1e-6
-        assert stronger.mean() == pytest.approx(0.5, abs=1e-6)
-
-
-@pytest.mark.parametrize("name", ["shift", "brightness", "contrast"])
-@pytest.mark.parametrize("value", [-0.1, 1, 1.5, float("nan")])
-def test_bad_augmentation_is_refused_by_name(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be from 0 to below 1, got"):
-        Augmentation(**{name: value})

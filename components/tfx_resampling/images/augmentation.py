@@ -1,7 +1,8 @@
-"""Augmentation of images that a seed repeats exactly."""
+"""Augmentation of images, the same for the same seed."""
 
 import dataclasses
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,16 +12,15 @@ class Augmentation:
     """A function (image, seed) -> image; the same seed gives the same pixels.
 
     Attributes:
-      shift: largest translation, as a fraction of height and width; what is uncovered
-        repeats the border.
+      shift: largest translation, as a fraction of height and width; the border is
+        repeated where the image does not reach.
       flip: whether to mirror left and right, with probability 1/2.
       brightness: largest change of brightness, as a fraction of the value range.
       contrast: contrast is multiplied by 1 - contrast to 1 + contrast.
       flip_up_down: whether to mirror top and bottom, with probability 1/2.
       crop: a window of 1 - crop to 1 of height and width, anywhere in the image, is
         enlarged to all of it.
-      rotate: largest rotation in degrees, either way; what is uncovered repeats the
-        border.
+      rotate: largest rotation in degrees, either way, with the border as for `shift`.
       noise: standard deviation of normal noise of each value, as a fraction of the
         value range.
 
@@ -49,8 +49,9 @@ class Augmentation:
         """Augments one image [h, w, c], uint8 or floats from 0 to 1; seed int64 [2]."""
         image = tf.convert_to_tensor(image)
         seeds = tf.unstack(tf.random.split(seed, 4))
-        # Apart, so that an option does not change what the ones above do.
-        more = tf.unstack(tf.random.split(tf.random.fold_in(seed, 1), 4))
+        # Apart, so that newer options do not change the seeds of the older ones.
+        folded: Any = tf.random.fold_in(seed, 1)
+        more = tf.unstack(tf.random.split(folded, 4))
         if self.crop or self.rotate:
             image = self._transformed(image, more[0])
         if self.shift:
@@ -82,7 +83,7 @@ class Augmentation:
         return tf.ensure_shape(shifted, image.shape)
 
     def _transformed(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Crops and rotates at once: pixels are interpolated one time only."""
+        """Crops and rotates at once, so that pixels are interpolated only once."""
         drawn = tf.unstack(tf.random.stateless_uniform([4], seed))
         scale = 1 - self.crop * drawn[0]
         angle = (2 * drawn[1] - 1) * self.rotate * math.pi / 180
