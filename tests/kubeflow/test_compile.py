@@ -200,7 +200,7 @@ def test_the_trainer_may_be_a_custom_job_on_vertex(tmp_path):
     spec = compiled(tmp_path, "--vertex-training", training)
     executors = spec.deployment_spec["executors"]
     arguments = list(executors["Trainer_executor"]["container"]["args"])
-    path = "tfx_resampling.trainer.vertex_executor.Executor"
+    path = "tfx_resampling.trainer.vertex.VertexExecutor"
     assert arguments[arguments.index("--executor_class_path") + 1] == path
     task = spec.root.dag.tasks["Trainer"]
     assert "resample_plan" in task.inputs.artifacts

@@ -78,7 +78,7 @@ def test_all_that_the_spec_names_imports(clean, compiled, tmp_path):
     assert "tfx_resampling.metrics" in names["modules"]
     assert len(names["classes"]) == 8
     # What VertexTrainer names, and what runs in its job.
-    names["classes"].append("tfx_resampling.trainer.vertex_executor.Executor")
+    names["classes"].append("tfx_resampling.trainer.vertex.VertexExecutor")
     names["modules"].append("tfx.scripts.run_executor")
     done = subprocess.run(
         [clean.python, "-c", IMPORTS],

@@ -19,8 +19,14 @@ import apache_beam  # noqa: F401
 import tensorflow  # noqa: F401
 import tfx_resampling as tr
 from ml_metadata.metadata_store import metadata_store
-from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
+from ml_metadata.proto.metadata_store_pb2 import (
+    Artifact,  # pyright: ignore[reportAttributeAccessIssue]
+)
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
 from tfx_resampling.resampler import executor  # noqa: F401
 
 _TWO_WORKERS = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
@@ -28,20 +34,18 @@ _TIME_LIMIT = 120
 
 
 def create_pipeline(root, examples_uri, plan_uri, mode, beam_args):
-    examples = tfx.dsl.Importer(
+    examples = Importer(
         source_uri=examples_uri,
-        artifact_type=tfx.types.standard_artifacts.Examples,
+        artifact_type=standard_artifacts.Examples,
         properties={"split_names": '["train", "eval"]'},
     ).with_id("examples")
-    plan = tfx.dsl.Importer(source_uri=plan_uri, artifact_type=tr.ResamplePlan).with_id(
-        "plan"
-    )
+    plan = Importer(source_uri=plan_uri, artifact_type=tr.ResamplePlan).with_id("plan")
     resampler = tr.Resampler(
         examples=examples.outputs["result"],
         resample_plan=plan.outputs["result"],
         mode=mode,
     )
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name="killed",
         pipeline_root=os.path.join(root, "artifacts"),
         components=[examples, plan, resampler],
@@ -52,7 +56,7 @@ def create_pipeline(root, examples_uri, plan_uri, mode, beam_args):
 
 
 def _connection(root):
-    return tfx.orchestration.metadata.sqlite_metadata_connection_config(
+    return metadata.sqlite_metadata_connection_config(
         os.path.join(root, "metadata.sqlite")
     )
 
@@ -65,8 +69,7 @@ def live_outputs(root) -> list:
     return [
         digest(artifact.uri)
         for artifact in store.get_artifacts_by_type("Examples")
-        if artifact.state == metadata_store_pb2.Artifact.LIVE
-        and artifact.uri.startswith(root)
+        if artifact.state == Artifact.LIVE and artifact.uri.startswith(root)
     ]
 
 
@@ -147,7 +150,7 @@ def main():
         root = os.path.join(folder, mode)
         started = time.monotonic()
         run = create_pipeline(root, examples_uri, plan_uri, mode, [])
-        status = wait(fork(lambda run=run: tfx.orchestration.LocalDagRunner().run(run)))
+        status = wait(fork(lambda run=run: LocalDagRunner().run(run)))
         assert status == 0
         seconds[mode] = time.monotonic() - started
         (expected[mode],) = asked(lambda root=root: live_outputs(root))
@@ -160,7 +163,7 @@ def main():
         run = create_pipeline(root, examples_uri, plan_uri, mode, beam_args)
         os.makedirs(root, exist_ok=True)
         started = time.monotonic()
-        pid = fork(lambda run=run: tfx.orchestration.LocalDagRunner().run(run))
+        pid = fork(lambda run=run: LocalDagRunner().run(run))
         if kills_worker:
             while (
                 victim := worker_of(pid)
@@ -179,7 +182,7 @@ def main():
                 os.waitpid(pid, 0)
         after_kill = asked(lambda root=root: live_outputs(root))
         run = create_pipeline(root, examples_uri, plan_uri, mode, [])
-        again = wait(fork(lambda run=run: tfx.orchestration.LocalDagRunner().run(run)))
+        again = wait(fork(lambda run=run: LocalDagRunner().run(run)))
         results.append(
             {
                 "was_killed": was_killed,

@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 
-import apache_beam as beam
 import numpy as np
 import pytest
+from apache_beam.pipeline import Pipeline
 from tfx_resampling import artifacts
 from tfx_resampling.beam import ResampleOptions
 from tfx_resampling.beam.write import write_resampled
@@ -82,6 +82,6 @@ def test_a_full_disk(tmp_path, mode, size):
                 {str(disk / "out"): files},
                 plans.make("a", [1.0]),
                 ResampleOptions(mode=mode),
-                beam.Pipeline,
+                Pipeline,
             )
         assert os.listdir(disk) == []

@@ -12,7 +12,9 @@ from tfx import types
 from tfx.components.statistics_gen import executor as statistics_executor
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
-from tfx.proto import example_gen_pb2
+from tfx.proto.example_gen_pb2 import (
+    PayloadFormat,  # pyright: ignore[reportAttributeAccessIssue]
+)
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_resampling import artifacts
 from tfx_resampling.resampler import executor, spec
@@ -111,7 +113,7 @@ def test_materialize(tmp_path):
     output = execute(tmp_path, examples, num_shards=3)
     assert output.split_names == examples.split_names
     assert examples_utils.get_payload_format(output) == (
-        example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE
+        PayloadFormat.FORMAT_TF_EXAMPLE
     )
     files = tfrecords.batches(f"{examples.uri}/Split-train/*", PLAN, epochs=1)
     found = read(output, "train")
@@ -135,7 +137,7 @@ def test_stratify_and_several_splits(tmp_path):
     assert read(output, "eval") == Counter(EVAL)
     for split in ("train", "eval"):
         layout = read_manifest(f"{output.uri}/Split-{split}")
-        assert layout.mode == "stratify"
+        assert layout is not None and layout.mode == "stratify"
 
 
 @pytest.mark.parametrize("compression", ["", "GZIP"])
@@ -216,8 +218,6 @@ def test_resampled_examples_are_not_resampled_again(tmp_path):
 
 def test_another_payload_format(tmp_path):
     examples = make_examples(tmp_path / "examples")
-    examples_utils.set_payload_format(
-        examples, example_gen_pb2.PayloadFormat.FORMAT_PROTO
-    )
+    examples_utils.set_payload_format(examples, PayloadFormat.FORMAT_PROTO)
     with pytest.raises(ValueError, match="payload format FORMAT_PROTO"):
         execute(tmp_path, examples)

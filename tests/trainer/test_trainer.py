@@ -7,7 +7,10 @@ import pytest
 import tfx_resampling as tr
 from tfx.components.trainer import executor as stock_executor
 from tfx.orchestration.data_types import RuntimeParameter
-from tfx.proto import trainer_pb2
+from tfx.proto.trainer_pb2 import (
+    EvalArgs,  # pyright: ignore[reportAttributeAccessIssue]
+    TrainArgs,  # pyright: ignore[reportAttributeAccessIssue]
+)
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
 from tfx_resampling import artifacts
@@ -37,8 +40,8 @@ def test_takes_a_plan_and_all_that_the_stock_trainer_takes(examples):
         base_model=channel(standard_artifacts.Model),
         hyperparameters=channel(standard_artifacts.HyperParameters),
         run_fn="a.b.run_fn",
-        train_args=trainer_pb2.TrainArgs(num_steps=10),
-        eval_args=trainer_pb2.EvalArgs(num_steps=5),
+        train_args=TrainArgs(num_steps=10),
+        eval_args=EvalArgs(num_steps=5),
         custom_config={"x": 1},
     )
     assert set(trainer.inputs) == {
@@ -112,8 +115,8 @@ def execute(directory, do, inputs, custom_config=None, **properties) -> dict:
         {"examples": [examples], **inputs},
         {"model": [model], "model_run": [model_run]},
         {
-            "train_args": proto_utils.proto_to_json(trainer_pb2.TrainArgs(num_steps=9)),
-            "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(num_steps=1)),
+            "train_args": proto_utils.proto_to_json(TrainArgs(num_steps=9)),
+            "eval_args": proto_utils.proto_to_json(EvalArgs(num_steps=1)),
             "run_fn": f"{__name__}.run_fn",
             "custom_config": json.dumps(custom_config),
             **properties,

@@ -8,11 +8,11 @@ import sys
 import pytest
 import tfx_resampling as tr
 from google.auth import credentials
-from google.cloud.aiplatform import gapic
+from google.cloud.aiplatform_v1 import JobServiceClient
 from tfx.extensions.google_cloud_ai_platform import training_clients
 from tfx.types import channel_utils, standard_artifacts
 from tfx_resampling import artifacts
-from tfx_resampling.trainer import vertex_executor
+from tfx_resampling.trainer.vertex import VertexExecutor
 
 from pipelines.request_recorder import RequestRecorder
 from tests.trainer.test_trainer import PLAN
@@ -68,9 +68,7 @@ def start(tmp_path, monkeypatch, recorder):
     for name, (artifact,) in outputs.items():
         artifact.uri = str(tmp_path / name)
     trainer = component(examples, plan)
-    assert trainer.executor_spec.executor_class is vertex_executor.Executor
-
-    JobServiceClient = gapic.JobServiceClient
+    assert trainer.executor_spec.executor_class is VertexExecutor
 
     def local(client_options):
         # The real client, with another address and no credentials.
@@ -82,9 +80,11 @@ def start(tmp_path, monkeypatch, recorder):
             client_options={"api_endpoint": recorder.url},
         )
 
-    monkeypatch.setattr(training_clients.gapic, "JobServiceClient", local)
+    gapic = vars(training_clients)["gapic"]
+    assert gapic.JobServiceClient is JobServiceClient
+    monkeypatch.setattr(gapic, "JobServiceClient", local)
     properties = {k: v for k, v in trainer.exec_properties.items() if v is not None}
-    vertex_executor.Executor().Do(
+    VertexExecutor().Do(
         {"examples": [examples], "resample_plan": [plan]}, outputs, properties
     )
     (request,) = recorder.sent("POST", "/customJobs")

@@ -17,13 +17,13 @@ class Resampler(base_beam_component.BaseBeamComponent):
     """Resamples splits of examples offline, on Beam.
 
     `mode="materialize"` writes the samples themselves, so that a stock Trainer,
-    Transform or Tuner trains on resampled data without knowing of it. They are exactly
-    those that `tfx_resampling.input_fn` emits in the same epochs, in a random order.
+    Transform or Tuner gets resampled data as it is. They are exactly the samples that
+    `tfx_resampling.input_fn` emits in the same epochs, in random order.
 
-    `mode="stratify"` writes every record once, in shards of like repeat factor. Of
-    these `input_fn`, given the same plan, reads only what an epoch emits and a little
-    more, where it has to read all of the original files; the samples are the same. To
-    everything else they are ordinary examples.
+    `mode="stratify"` writes every record once, in shards of similar repeat factors.
+    Given the same plan, `input_fn` reads only the records that an epoch emits and a few
+    more, instead of all of the original files; the samples are the same. Other readers
+    see ordinary examples.
 
     ```python
     resampler = Resampler(
@@ -61,14 +61,14 @@ class Resampler(base_beam_component.BaseBeamComponent):
         Args:
           examples: channel of type `Examples`, raw or transformed, of tf.train.Example.
           resample_plan: channel of type `ResamplePlan`, output of `ResamplePlanner`.
-          splits: the splits that are resampled.
+          splits: the splits to resample.
           other_splits: how the others come into the output: "copy", or "link" (hard
-            links on a local file system: no copying, no room).
+            links on a local file system, which take no time and no space).
           options: the options.
-          **fields: fields of `ResampleOptions`, over those of `options`.
+          **fields: fields of `ResampleOptions`, instead of those of `options`.
 
         Raises:
-          ValueError: an option that is not valid or not known.
+          ValueError: an option is not valid or unknown.
         """
         names = [field.name for field in dataclasses.fields(ResampleOptions)]
         unknown = sorted(set(fields) - set(names))

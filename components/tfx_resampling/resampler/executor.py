@@ -35,9 +35,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           exec_properties: `spec.to_properties`.
 
         Raises:
-          ValueError: a split that is not there, another payload format, examples that
-            are resampled already, or what `write_resampled` raises. Nothing is left in
-            the output then.
+          ValueError: a split is missing, the payload format is another, examples are
+            resampled already, or as in `write_resampled`. Nothing is left in the
+            output then.
           OSError: the disk is full.
         """
         options, splits, other_splits = spec.from_properties(exec_properties)
@@ -49,13 +49,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             check_natural(name, plan)
         output = artifact_utils.get_single_instance(output_dict[spec.EXAMPLES_KEY])
         names = artifact_utils.decode_split_names(examples[0].split_names)
-        # Set before, because the URIs of splits are taken from it.
+        # Set first, because the URIs of splits are taken from it.
         output.split_names = artifact_utils.encode_split_names(names)
         uris = {name: artifact_utils.get_split_uri([output], name) for name in names}
         for uri in uris.values():
-            _clear(uri)  # Of a try that was killed, and is made again.
+            _clear(uri)  # Files of an earlier try that was killed.
         try:
-            layouts = write_resampled(
+            manifests = write_resampled(
                 {uris[split]: files[split] for split in splits},
                 plan,
                 options,
@@ -70,9 +70,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         payload = examples_utils.get_payload_format(examples[0])
         examples_utils.set_payload_format(output, payload)
         for split in splits:
-            counts = layouts[uris[split]].counts
-            logging.info("Split %r:\n%s", split, _as_text(plan, layouts[uris[split]]))
-            for name, number in counts.items():
+            manifest = manifests[uris[split]]
+            logging.info("Split %r:\n%s", split, _as_text(plan, manifest))
+            for name, number in manifest.counts.items():
                 output.set_int_custom_property(f"{split}_{name}", number)
         output.set_string_custom_property("resampled", options.mode)
 
@@ -104,18 +104,18 @@ def _clear(uri: str) -> None:
         fileio.remove(manifest_path(uri))
 
 
-def _as_text(plan: Plan, layout: Manifest) -> str:
-    counts = layout.counts
+def _as_text(plan: Plan, manifest: Manifest) -> str:
+    counts = manifest.counts
     lines = [
         f"{counts['read']:,} records read, {counts['corrupt']:,} corrupt left out, "
-        f"{len(layout.names):,} shards written"
+        f"{len(manifest.names):,} shards written"
     ]
-    if layout.mode == "materialize":
-        epochs = range(layout.start_epoch, layout.start_epoch + layout.epochs)
+    if manifest.mode == "materialize":
+        epochs = range(manifest.start_epoch, manifest.start_epoch + manifest.epochs)
         predicted = sum(plan.predicted_records_at(epoch) for epoch in epochs)
         lines.append(
             f"{counts['emitted']:,} samples emitted ({predicted:,.0f} predicted), "
-            f"{counts['dropped']:,} records dropped, in {layout.epochs} epoch(s) from "
-            f"epoch {layout.start_epoch}"
+            f"{counts['dropped']:,} records dropped, in {manifest.epochs} epoch(s) "
+            f"from epoch {manifest.start_epoch}"
         )
     return "\n".join(lines)

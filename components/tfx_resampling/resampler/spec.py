@@ -11,7 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.beam.resample_options import ResampleOptions
 
-# Inputs and outputs of a component may not have the same name.
+# An input and an output of a component cannot have the same name.
 NATURAL_EXAMPLES_KEY = "natural_examples"
 EXAMPLES_KEY = "examples"
 RESAMPLE_PLAN_KEY = "resample_plan"
@@ -46,7 +46,7 @@ def to_properties(
     """Returns the execution properties of options.
 
     Raises:
-      ValueError: splits or other_splits that are not valid.
+      ValueError: `splits` or `other_splits` is not valid.
     """
     is_list = isinstance(splits, (list, tuple))
     if not is_list or not splits or not all(isinstance(x, str) for x in splits):

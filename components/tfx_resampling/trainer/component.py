@@ -1,4 +1,4 @@
-"""`Trainer`: TFX's Trainer with one more input, the resampling plan."""
+"""`Trainer`: TFX's Trainer with one more input, the plan."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ from tfx.components.trainer import component
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration import data_types
-from tfx.proto import trainer_pb2
+from tfx.proto.trainer_pb2 import (
+    EvalArgs,  # pyright: ignore[reportAttributeAccessIssue]
+    TrainArgs,  # pyright: ignore[reportAttributeAccessIssue]
+)
 from tfx.types import standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.utils import json_utils
@@ -24,8 +27,8 @@ class TrainerSpec(standard_component_specs.TrainerSpec):
         **standard_component_specs.TrainerSpec.PARAMETERS,
         # In the cache key, which does not notice a change of `input_fn`.
         "package_version": ExecutionParameter(type=str, optional=True),
-        # Of its own, because a runtime parameter can be an integer, but not a field
-        # within the JSON of train_args.
+        # Apart from train_args, because a runtime parameter can be an integer, but not
+        # a field within JSON.
         executor.TRAIN_STEPS_KEY: ExecutionParameter(type=int, optional=True),
     }
     INPUTS = {
@@ -37,9 +40,9 @@ class TrainerSpec(standard_component_specs.TrainerSpec):
 class Trainer(component.Trainer):
     """TFX's Trainer with one more input channel, `resample_plan`.
 
-    Everything that the stock Trainer takes works as there. `run_fn(fn_args)` finds the
-    plan with `tfx_resampling.load_plan(fn_args)`; ML Metadata records that the model
-    was made from it.
+    All parameters of the stock Trainer work the same. `run_fn(fn_args)` gets the plan
+    with `tfx_resampling.load_plan(fn_args)`; ML Metadata records that the model was
+    made from it.
 
     ```python
     trainer = tfx_resampling.Trainer(
@@ -67,8 +70,8 @@ class Trainer(component.Trainer):
         resample_plan: types.BaseChannel | None = None,
         module_file: None | str | data_types.RuntimeParameter = None,
         run_fn: None | str | data_types.RuntimeParameter = None,
-        train_args: None | trainer_pb2.TrainArgs | data_types.RuntimeParameter = None,
-        eval_args: None | trainer_pb2.EvalArgs | data_types.RuntimeParameter = None,
+        train_args: None | TrainArgs | data_types.RuntimeParameter = None,
+        eval_args: None | EvalArgs | data_types.RuntimeParameter = None,
         train_steps: None | int | data_types.RuntimeParameter = None,
         custom_config: None | dict[str, Any] | data_types.RuntimeParameter = None,
         custom_executor_spec: executor_spec.ExecutorSpec | None = None,
@@ -81,17 +84,17 @@ class Trainer(component.Trainer):
           transformed_examples: the older name of `examples` after a Transform; then
             transform_graph is needed too.
           resample_plan: channel of type `ResamplePlan`, output of `ResamplePlanner`.
-          module_file: path of a Python file with `run_fn`; or
-          run_fn: import path of a function `run_fn(fn_args)`. Exactly one of both.
+          module_file: path of a Python file with `run_fn`; or give `run_fn`.
+          run_fn: import path of a function `run_fn(fn_args)`; or give `module_file`.
           train_args: splits and number of steps to train.
           eval_args: splits and number of steps to evaluate.
-          train_steps: batches to train, over the number in train_args; may be a
+          train_steps: batches to train, instead of the number in train_args; may be a
             `RuntimeParameter` of type int.
           custom_config: dict that reaches `fn_args.custom_config`.
           custom_executor_spec: another executor, which must find the plan itself in
             its input_dict["resample_plan"].
           **inputs: the stock Trainer's other input channels: transform_graph, schema,
-            base_model, hyperparameters and what later versions of TFX add.
+            base_model, hyperparameters and those of later versions of TFX.
 
         Raises:
           ValueError: both or neither of module_file and run_fn, or of examples and
@@ -113,24 +116,25 @@ class Trainer(component.Trainer):
             train_steps, data_types.RuntimeParameter
         ):
             train_steps = executor.check_train_steps(train_steps)
-        if not isinstance(custom_config, data_types.RuntimeParameter):
-            custom_config = json_utils.dumps(custom_config)
+        config = custom_config
+        if not isinstance(config, data_types.RuntimeParameter):
+            config = json_utils.dumps(config)
         spec = TrainerSpec(
             examples=examples or transformed_examples,
             resample_plan=resample_plan,
             module_file=module_file,
             run_fn=run_fn,
-            train_args=train_args or trainer_pb2.TrainArgs(),
-            eval_args=eval_args or trainer_pb2.EvalArgs(),
-            custom_config=custom_config,
+            train_args=train_args or TrainArgs(),
+            eval_args=eval_args or EvalArgs(),
+            custom_config=config,
             train_steps=train_steps,
             package_version=__version__,
             model=types.Channel(type=standard_artifacts.Model),
             model_run=types.Channel(type=standard_artifacts.ModelRun),
             **inputs,
         )
-        # The stock __init__ builds a spec of its own class; the two steps that follow
-        # are all that it does besides.
+        # The stock __init__ builds a spec of its own class, and does only these two
+        # steps besides.
         base_component.BaseComponent.__init__(
             self, spec=spec, custom_executor_spec=custom_executor_spec
         )

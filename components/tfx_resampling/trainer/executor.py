@@ -13,9 +13,9 @@ TRAIN_STEPS_KEY = "train_steps"
 
 
 class Executor(executor.GenericExecutor):
-    """TFX's Trainer executor, which also tells `run_fn` where the plan is.
+    """TFX's Trainer executor, which also passes the plan's place to `run_fn`.
 
-    Guarantee: `fn_args.train_steps` is the property "train_steps" where there is one.
+    Guarantee: `fn_args.train_steps` is the property "train_steps" if it is set.
     """
 
     def _GetFnArgs(
@@ -26,7 +26,7 @@ class Executor(executor.GenericExecutor):
     ) -> fn_args_utils.FnArgs:
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         if input_dict.get(RESAMPLE_PLAN_KEY):
-            # FnArgs has no field for another artifact; custom_config is its open end.
+            # FnArgs has no field for another artifact, but custom_config is free.
             fn_args.custom_config = {
                 **(fn_args.custom_config or {}),
                 PLAN_URI_KEY: artifact_utils.get_single_uri(
@@ -43,7 +43,7 @@ def check_train_steps(steps: Any) -> int:
     """Returns the number of batches to train.
 
     Raises:
-      ValueError: not a whole number from 1.
+      ValueError: it is not a whole number from 1.
     """
     # A runtime parameter of Kubeflow arrives as a float where an integer was meant.
     is_number = isinstance(steps, (int, float)) and not isinstance(steps, bool)

@@ -1,18 +1,14 @@
-"""`VertexTraining`: the custom job on Vertex AI that runs a Trainer."""
+"""`VertexTrainer`: the Trainer in a custom job on Vertex AI."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
+from tfx.extensions.google_cloud_ai_platform import constants
+from tfx.extensions.google_cloud_ai_platform.trainer import executor as cloud_executor
 
-from tfx_resampling.trainer import component, vertex_executor
-
-# Keys of `custom_config` that TFX's Vertex trainer reads, from
-# tfx.extensions.google_cloud_ai_platform, which takes seconds to import.
-_ARGS_KEY = "ai_platform_training_args"
-_ENABLE_KEY = "ai_platform_enable_vertex"
-_REGION_KEY = "ai_platform_vertex_region"
+from tfx_resampling.trainer import component, executor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +22,15 @@ class VertexTraining:
         is named by `run_fn`.
       machine_type: Compute Engine machine type.
       accelerator_type: GPU of the machine, for example "NVIDIA_TESLA_T4"; None: none.
-      accelerator_count: GPUs.
+      accelerator_count: number of GPUs.
       boot_disk_gb: size of the boot disk, GB (Vertex AI's default).
       spot: whether the machine may be taken away at any time, for a lower price.
-      restart: whether the job is started again when its machine was taken away; it then
+      restart: whether the job starts again after its machine was taken away; it then
         goes on from the last backup in its `model_run` directory.
-      timeout_hours: after which the job is ended (7 days is Vertex AI's default).
+      timeout_hours: hours after which the job ends (7 days is Vertex AI's default).
       service_account: the job runs as this account; None: Vertex AI's own.
       network: full name of the VPC network to peer with; None: none.
-      labels: of the job.
+      labels: labels of the job.
 
     Raises:
       ValueError: a field is not valid; the message names it.
@@ -75,7 +71,7 @@ class VertexTraining:
         """Makes a job of its fields by name.
 
         Raises:
-          ValueError: a field that is missing, not known or not valid.
+          ValueError: a field is missing, unknown or not valid.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(names))
@@ -89,7 +85,7 @@ class VertexTraining:
             raise ValueError(f"Vertex training: {error}.") from None
 
     def custom_config(self) -> dict[str, Any]:
-        """Returns what TFX's Vertex trainer reads in `custom_config`."""
+        """Returns the part of `custom_config` that TFX's Vertex trainer reads."""
         machine: dict[str, Any] = {"machine_type": self.machine_type}
         if self.accelerator_type:
             machine["accelerator_type"] = self.accelerator_type
@@ -115,7 +111,22 @@ class VertexTraining:
         if self.network:
             spec["network"] = self.network
         job = {"project": self.project, "job_spec": spec, "labels": dict(self.labels)}
-        return {_ARGS_KEY: job, _ENABLE_KEY: True, _REGION_KEY: self.region}
+        return {
+            cloud_executor.TRAINING_ARGS_KEY: job,
+            constants.ENABLE_VERTEX_KEY: True,
+            constants.VERTEX_REGION_KEY: self.region,
+        }
+
+
+class VertexExecutor(cloud_executor.GenericExecutor):
+    """Starts a custom job that runs the executor which passes the plan on.
+
+    TFX's own starts its stock executor there, to which the plan is an unknown input:
+    `run_fn` would not find it.
+    """
+
+    def _GetExecutorClass(self):
+        return executor.Executor
 
 
 class VertexTrainer(component.Trainer):
@@ -142,7 +153,7 @@ class VertexTrainer(component.Trainer):
       - `model_run`: channel of type `standard_artifacts.ModelRun`, e.g. logs.
     """
 
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(vertex_executor.Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(VertexExecutor)
 
     def __init__(
         self,
@@ -156,10 +167,10 @@ class VertexTrainer(component.Trainer):
         Args:
           training: the job.
           custom_config: dict that reaches `fn_args.custom_config`, beside the job.
-          **options: as of `tfx_resampling.Trainer`.
+          **options: as in `tfx_resampling.Trainer`.
 
         Raises:
-          ValueError: as `tfx_resampling.Trainer`.
+          ValueError: as in `tfx_resampling.Trainer`.
         """
         super().__init__(
             custom_config={**(custom_config or {}), **training.custom_config()},
