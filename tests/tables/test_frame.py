@@ -175,4 +175,6 @@ def test_bad_tables(samples, message):
 
 def test_ragged_columns_hold_equal_sets_once():
     sets = to_tensors(pd.Series([("a", "b"), ("c",)] * 500))
+    assert sets is not None and sets.codes is not None
+    assert isinstance(sets.values, tf.RaggedTensor)
     assert sets.values.nrows() == 2 and sets.codes.shape == [1000]

@@ -1,223 +1,35 @@
-"""Mapped functions: what they get, seeds above all, and what they must return."""
+"""Functions to map over samples: classes, files, images and augmentation."""
 
-import warnings
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx_resampling import DataGenerator, DataGeneratorMap, OneHotEncoder
-from tfx_resampling.core import draws
-from tfx_resampling.tables import mapping
+from tfx_resampling import (
+    Augmentation,
+    DataGenerator,
+    DataGeneratorMap,
+    FileLoader,
+    ImageAugmenter,
+    ImageLoader,
+    OneHotEncoder,
+)
 from tfx_resampling.tables.frame import SampleTable, as_frame
 
-SAMPLES = [
-    {"id": i, "group": "ab"[i % 5 == 0], "set": tuple("xyz"[: i % 4])}
-    for i in range(40)
-]
+from tests.images import image_files
+
+IDS = [{"id": 1}, {"id": 2}]
+RNG = np.random.default_rng(8)
+IMAGE = tf.image.resize(RNG.random((4, 5, 3)), (12, 16), "bicubic").numpy().clip(0, 1)
 
 
-class SampleSeed(DataGeneratorMap):
-    """Puts the seed of each sample at a key; called with single samples."""
+class SingleSample(DataGeneratorMap):
+    """Is called with single samples, and changes nothing."""
 
     apply_unbatched = True
-
-    def __init__(self, key="seed"):
-        self.key = key
-
-    def __call__(self, x, seed):
-        return {**x, self.key: seed}
-
-
-def batch_seed(x, seed):
-    x["seed"] = seed
-    return x
-
-
-def columns(generator, *keys, count=None):
-    """Returns what an epoch, or `count` batches, has at keys."""
-    dataset = generator.get_dataset()
-    batches = list(dataset if count is None else dataset.take(count))
-    return [np.concatenate([b[key].numpy() for b in batches]) for key in keys]
-
-
-@pytest.mark.parametrize("function", [batch_seed, SampleSeed()])
-def test_each_draw_has_a_seed_of_its_own(function):
-    generator = DataGenerator(SAMPLES, 16, shuffle=True, repeat=True, seed=4)
-    ids, found = columns(generator.map(function), "id", "seed", count=10)
-    assert found.shape == (160, 2) and found.dtype == np.int64
-    assert len(np.unique(found, axis=0)) == 160
-    assert len(np.unique(ids)) == 40  # Each row four times: with four seeds.
-    assert len(np.unique(found[:, 0])) == len(np.unique(found[:, 1])) == 160
-
-
-def test_batches_and_single_samples_get_the_same_seeds():
-    generator = DataGenerator(SAMPLES, 16, shuffle=True, seed=4)
-    (one,) = columns(generator.map(batch_seed), "seed")
-    (other,) = columns(generator.map(SampleSeed()), "seed")
-    assert np.array_equal(one, other)
-    # Nor does the size of batches matter.
-    small = DataGenerator(SAMPLES, 3, shuffle=True, seed=4).map(batch_seed)
-    assert np.array_equal(one, columns(small, "seed")[0])
-
-
-@pytest.mark.parametrize("calls", [None, 4])
-def test_seeds_do_not_depend_on_the_number_of_threads(calls):
-    generator = DataGenerator(SAMPLES, 8, shuffle=True, repeat=2, seed=4)
-    expected = columns(generator.map([batch_seed, SampleSeed("own")]), "id", "own")
-    mapped = generator.map([batch_seed, SampleSeed("own")], num_parallel_calls=calls)
-    found = columns(mapped, "id", "own")
-    assert all(np.array_equal(*pair) for pair in zip(found, expected))
-
-
-def test_each_map_has_seeds_of_its_own_by_its_place():
-    generator = DataGenerator(SAMPLES, seed=4)
-    two = generator.map([SampleSeed("one"), SampleSeed("two")])
-    one, other = columns(two, "one", "two")
-    assert not (one == other).any()
-    chained = generator.map(SampleSeed("one")).map(SampleSeed("two"))
-    assert np.array_equal(columns(chained, "two")[0], other)
-    another = DataGenerator(SAMPLES, seed=5).map(SampleSeed("one"))
-    assert not (columns(another, "one")[0] == one).any()
-
-
-def test_seeds_are_those_of_the_formula():
-    (found,) = columns(DataGenerator(SAMPLES, seed=4).map(batch_seed), "seed")
-    first = draws.seeded_hash(mapping.map_seed(4, 0), np.arange(40))
-    second = draws.mix(first + np.uint64(draws.GOLDEN))
-    assert np.array_equal(found.view(np.uint64), np.stack([first, second], axis=1))
-
-
-def test_actions_are_told():
-    generator = DataGenerator(SAMPLES, seed=4)
-
-    def plain(x):
-        return x
-
-    mapped = generator.map([plain, None, batch_seed], num_parallel_calls=2)
-    first, second = mapped.get_dataset_actions()
-    assert first == (plain, {}, {"num_parallel_calls": 2})
-    assert second == (
-        batch_seed,
-        {"seed": mapping.map_seed(4, 1)},
-        {"num_parallel_calls": 2},
-    )
-    assert generator.get_dataset_actions() == []
-
-
-@pytest.mark.parametrize(
-    "function, takes",
-    [
-        (lambda x: x, False),
-        (lambda x, seed: x, True),
-        (lambda x, seed=None: x, True),
-        (lambda x, **kwargs: x, True),
-        (lambda x, *args: x, False),
-        (SampleSeed(), True),
-        (OneHotEncoder(["a"]), False),
-        (dict, False),  # Has no signature.
-    ],
-)
-def test_who_gets_a_seed(function, takes):
-    (action,) = DataGenerator(SAMPLES).map(function).get_dataset_actions()
-    assert bool(action.func_kwargs) == takes
-
-
-def test_a_function_may_change_the_dict_that_it_gets():
-    def change(x):
-        x["new"] = x.pop("id")
-        return x
-
-    generator = DataGenerator(SAMPLES)
-    mapped = generator.map(change)
-    assert set(next(iter(mapped))) == {"new", "group", "set"}
-    assert set(next(iter(generator))) == {"id", "group", "set"}
-
-
-def test_label_sets_pass_through_single_samples():
-    """Rows of different lengths are batched again as they were."""
-
-    class Count(DataGeneratorMap):
-        apply_unbatched = True
-
-        def __call__(self, x):
-            return {**x, "size": tf.size(x["set"])}
-
-    def after(x):
-        assert isinstance(x["set"], tf.RaggedTensor)
-        return x
-
-    generator = DataGenerator(SAMPLES, 16).map([Count(), SampleSeed(), after, Count()])
-    batches = list(generator.get_dataset())
-    sets = [row for batch in batches for row in batch["set"].to_list()]
-    assert sets == [[c.encode() for c in s["set"]] for s in SAMPLES]
-    sizes = np.concatenate([batch["size"] for batch in batches])
-    assert sizes.tolist() == [len(s["set"]) for s in SAMPLES]
-    # Also if the last function yields single samples, and all of them are taken.
-    rows = list(generator.get_dataset_numpy(batch=False))
-    assert [row["set"] for row in rows] == [s["set"] for s in SAMPLES]
-
-
-def test_samples_that_a_map_marks_are_left_out():
-    class Even(DataGeneratorMap):
-        apply_unbatched = True
-        skip_key = "odd"
-
-        def __call__(self, x):
-            return {**x, "odd": x["id"] % 2 == 1}
-
-    generator = DataGenerator(SAMPLES, 16).map([Even(), batch_seed])
-    ids, found = columns(generator, "id", "seed")
-    assert ids.tolist() == list(range(0, 40, 2))
-    assert [len(b["id"]) for b in generator.get_dataset()] == [16, 4]
-    # A sample keeps its seed, whatever is left out before it.
-    (every,) = columns(
-        DataGenerator(SAMPLES, seed=generator.seed).map([lambda x: x, batch_seed]),
-        "seed",
-    )
-    assert np.array_equal(found, every[::2])
-
-
-class Unbatched:
-    apply_unbatched = True
-
-    def __init__(self, result):
-        self.result = result
 
     def __call__(self, x):
-        return self.result(x)
-
-
-@pytest.mark.parametrize(
-    "function, message",
-    [
-        (lambda x: (x["id"], x["id"]), "must return a dict name -> tensor.*output_str"),
-        (lambda x: None, "must return a dict name -> tensor.*got None"),
-        (lambda x: x["id"], "must return a dict name -> tensor"),
-        (lambda x: {**x, 3: x["id"]}, "must return a dict name -> tensor"),
-        (lambda x: {**x, "y": None}, "must return a dict of tensors, got None for 'y'"),
-        (
-            lambda x: {**x, "y": tf.reduce_sum(x["id"])},
-            "got a scalar for 'y'.*apply_unb",
-        ),
-        (Unbatched(lambda x: None), "'Unbatched' must return a dict name -> tensor"),
-    ],
-)
-def test_a_function_that_changes_the_structure(function, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        DataGenerator(SAMPLES).map(function).get_dataset()
-
-
-def test_a_function_that_changes_the_number_of_samples():
-    generator = DataGenerator(SAMPLES, 16).map(lambda x: {**x, "id": x["id"][:5]})
-    message = "must return as many samples as it gets, 16, got 5 for id"
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        list(generator.get_dataset())
-
-
-def test_what_is_mapped_must_be_a_function():
-    for function in (3, None, [3]):
-        with pytest.raises(TypeError, match="map_func must be a function, got"):
-            DataGenerator(SAMPLES).map(function)
+        return x
 
 
 @pytest.mark.parametrize(
@@ -240,7 +52,7 @@ def test_one_hot_and_multi_hot(values, expected):
 
 def test_multi_hot_in_the_midst_of_maps_of_single_samples():
     samples = [{"category": value} for value in (("a",), (), ("b", "a"))]
-    maps = [SampleSeed(), OneHotEncoder("ab"), SampleSeed("last")]
+    maps = [SingleSample(), OneHotEncoder("ab"), SingleSample()]
     (batch,) = DataGenerator(samples).map(maps).get_dataset()
     assert batch["onehot"].numpy().tolist() == [[1, 0], [0, 0], [1, 1]]
 
@@ -268,14 +80,252 @@ def test_bad_classes(classes, message):
 
 
 def test_classes_that_do_not_fit_the_samples():
-    generator = DataGenerator(SAMPLES).map(OneHotEncoder(["1"], "id"))
+    generator = DataGenerator(IDS).map(OneHotEncoder(["1"], "id"))
     with pytest.raises(ValueError, match="must have the type of 'id', int64, got"):
         generator.get_dataset()
     with pytest.raises(ValueError, match="input_key must be a key .*got 'category'"):
-        DataGenerator(SAMPLES).map(OneHotEncoder(["1"])).get_dataset()
+        DataGenerator(IDS).map(OneHotEncoder(["1"])).get_dataset()
 
 
-def test_no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        list(DataGenerator(SAMPLES).map([batch_seed, SampleSeed()]).get_dataset())
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a").write_bytes(b"first")
+    (tmp_path / "b").write_bytes(b"")
+    (tmp_path / "c.png").write_bytes(image_files.png(image_files.COLOURS))
+    (tmp_path / "d.jpg").write_bytes(image_files.jpeg())
+    (tmp_path / "bad.png").write_bytes(image_files.png(image_files.COLOURS)[:-40])
+    (tmp_path / "webp").write_bytes(b"RIFF\0\0\0\0WEBP")
+    return tmp_path
+
+
+def load(folder, names, loader, **options):
+    samples = [{"path": str(folder / name), "id": i} for i, name in enumerate(names)]
+    return DataGenerator(samples, **options).map(loader).get_dataset()
+
+
+def test_bytes_of_files(folder):
+    (batch,) = load(folder, ["a", "b", "a"], FileLoader())
+    assert batch["data"].numpy().tolist() == [b"first", b"", b"first"]
+
+
+def test_paths_that_are_not_local():
+    """ram:// is a file system of TensorFlow's, as gs:// is."""
+    tf.io.gfile.makedirs("ram://files")
+    for name in "xy":
+        with tf.io.gfile.GFile(f"ram://files/{name}", "wb") as file:
+            file.write(name * 3)
+    samples = [{"file": f"ram://files/{name}"} for name in "yx"]
+    loader = FileLoader(path_key="file", output_key="bytes")
+    (batch,) = DataGenerator(samples).map(loader).get_dataset()
+    assert batch["bytes"].numpy().tolist() == [b"yyy", b"xxx"]
+
+
+def test_paths_of_pathlib(folder):
+    samples = [{"path": pathlib.Path(folder, "a")}]
+    (batch,) = DataGenerator(samples).map(FileLoader()).get_dataset()
+    assert batch["data"].numpy().tolist() == [b"first"]
+
+
+@pytest.mark.long
+def test_no_python_runs_where_tensorflow_reads(folder):
+    """A py_function would hold the GIL, one call at a time."""
+    for loader in (FileLoader(), ImageLoader(size=(4, 4))):
+        dataset = load(folder, ["c.png"], loader, batch_size=1)
+        mapped = tf.function(lambda path, of=loader: of({"path": path}))
+        mapped = mapped.get_concrete_function(tf.TensorSpec([], tf.string))
+        names = {op.type for op in mapped.graph.get_operations()}
+        names |= {
+            node.op
+            for function in mapped.graph.as_graph_def().library.function
+            for node in function.node_def
+        }
+        assert not {name for name in names if "Py" in name}, names
+        assert len(list(dataset)) == 1
+
+
+def test_a_reader_of_ones_own():
+    def read(path):
+        if path == "s3://none":
+            raise KeyError("no such object")
+        return path.upper().encode()
+
+    samples = [{"path": "s3://a"}, {"path": "s3://b"}]
+    (batch,) = DataGenerator(samples).map(FileLoader(reader=read)).get_dataset()
+    assert batch["data"].numpy().tolist() == [b"S3://A", b"S3://B"]
+    bad = [*samples, {"path": "s3://none"}]
+    with pytest.raises(tf.errors.OpError, match="'s3://none' cannot be read: KeyErr"):
+        list(DataGenerator(bad).map(FileLoader(reader=read)).get_dataset())
+    skipping = FileLoader(reader=read, on_error="skip")
+    (batch,) = DataGenerator(bad).map(skipping).get_dataset()
+    assert len(batch["data"]) == 2 and skipping.skipped == 1
+
+
+@pytest.mark.parametrize("loader", [FileLoader(), ImageLoader(size=(4, 4))])
+def test_a_file_that_cannot_be_read_is_named(folder, loader):
+    (folder / "directory").mkdir()
+    for name in ("none.png", "directory"):
+        with pytest.raises(tf.errors.OpError, match=str(folder / name)):
+            list(load(folder, ["c.png", name], loader))
+
+
+@pytest.mark.parametrize(
+    "name, what",
+    [
+        ("bad.png", "a truncated or corrupt PNG"),
+        ("webp", "WebP"),
+        ("b", "an empty str"),
+    ],
+)
+def test_an_image_that_does_not_decode_is_named(folder, name, what):
+    message = f"{folder / name} does not decode: it is {what}.*on_error"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(load(folder, ["c.png", name], ImageLoader(size=(4, 4))))
+
+
+def test_what_cannot_be_loaded_is_skipped_and_counted(folder, caplog):
+    names = ["c.png", "none.png", "d.jpg", "bad.png", "webp", "c.png"]
+    loader = ImageLoader(size=(4, 4), on_error="skip")
+    batches = list(load(folder, names, loader, batch_size=2))
+    assert [b["id"].numpy().tolist() for b in batches] == [[0, 2], [5]]
+    assert set(batches[0]) == {"path", "id", "img"}
+    assert loader.skipped == 3
+    assert str(folder / "none.png") in caplog.text and "bad.png" in caplog.text
+    files = FileLoader(on_error="skip")
+    (batch,) = load(folder, names, files)
+    assert batch["id"].numpy().tolist() == [0, 2, 3, 4, 5] and files.skipped == 1
+
+
+@pytest.mark.long
+def test_errors_elsewhere_are_not_skipped(folder):
+    """Only what the loader does is forgiven, not maps before or after it."""
+
+    class Fails:
+        apply_unbatched = True
+
+        def __call__(self, x):
+            with tf.control_dependencies([tf.debugging.Assert(x["id"] < 1, ["mine"])]):
+                return {**x, "id": tf.identity(x["id"])}
+
+    loader = FileLoader(on_error="skip")
+    for maps in ([Fails(), loader], [loader, Fails()]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="mine"):
+            list(load(folder, ["a", "b"], maps))
+
+
+@pytest.mark.long
+def test_only_the_first_skipped_files_are_named(folder, caplog):
+    loader = FileLoader(on_error="skip")
+    assert not list(load(folder, [f"none{i}" for i in range(30)], loader))
+    assert loader.skipped == 30 and caplog.text.count("cannot be loaded") == 20
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels(folder, channels):
+    loader = ImageLoader(channels=channels, scale=None)
+    dataset = load(folder, ["c.png", "c.png"], loader)
+    assert dataset.element_spec["img"].shape[1:] == [None, None, channels]
+    (batch,) = dataset
+    expected = image_files.pixels((folder / "c.png").read_bytes(), channels)
+    images = batch["img"].numpy().astype(int)
+    assert images.shape == (2, *expected.shape) and batch["img"].dtype == tf.uint8
+    assert np.abs(images - expected).max() <= 1  # Grey is rounded either way.
+
+
+@pytest.mark.long
+def test_size_and_scale(folder):
+    (batch,) = load(folder, ["c.png", "d.jpg"], ImageLoader(size=(5, 7)))
+    assert batch["img"].shape == [2, 5, 7, 3] and batch["img"].dtype == tf.float32
+    assert 0.5 < batch["img"].numpy().max() <= 1
+    (batch,) = load(folder, ["c.png"], ImageLoader(size=(5, 7), scale=1.0))
+    assert 128 < batch["img"].numpy().max() <= 255
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: FileLoader(on_error="ignore"), "on_error must be one of .*'ignore'"),
+        (lambda: FileLoader(reader="x"), "reader must be a function"),
+        (lambda: ImageLoader(channels=2), "channels must be 1 or 3, got 2"),
+        (lambda: ImageLoader(size=7), "size must be"),
+    ],
+)
+def test_bad_options_of_loaders(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_samples_without_a_path(folder):
+    with pytest.raises(ValueError, match="path_key must be a key .*got 'file'.*'path'"):
+        load(folder, ["a"], FileLoader(path_key="file"))
+
+
+class Image(DataGeneratorMap):
+    """Puts the same image into each sample."""
+
+    def __call__(self, x):
+        x["img"] = tf.repeat(IMAGE[np.newaxis], tf.size(x["id"]), axis=0)
+        return x
+
+
+def images(
+    augmenter, batch_size=8, calls: int | None = tf.data.AUTOTUNE, seed=1, repeat=1
+):
+    samples = [{"id": i} for i in range(20)]
+    generator = DataGenerator(samples, batch_size, True, repeat, seed=seed)
+    mapped = generator.map([Image(), augmenter], num_parallel_calls=calls)
+    return np.concatenate([b["img"] for b in mapped.get_dataset()])
+
+
+def test_the_same_seed_and_sample_give_the_same_bits():
+    expected = images(ImageAugmenter())
+    assert expected.shape == (20, 12, 16, 3)
+    assert np.array_equal(images(ImageAugmenter(), batch_size=3, calls=None), expected)
+    assert not np.array_equal(images(ImageAugmenter(), seed=2), expected)
+
+
+@pytest.mark.long
+def test_draws_of_one_row_differ():
+    found = images(ImageAugmenter(), repeat=3)
+    assert len(np.unique(found.reshape(60, -1), axis=0)) == 60
+
+
+@pytest.mark.long
+def test_several_images_of_a_sample_are_moved_alike():
+    class Mask(DataGeneratorMap):
+        def __call__(self, x):
+            return {**x, "mask": x["img"][..., :1]}
+
+    augmenter = ImageAugmenter(("img", "mask"), brightness=0, contrast=0, noise=0)
+    generator = DataGenerator([{"id": 1}] * 4, seed=3).map([Image(), Mask(), augmenter])
+    (batch,) = generator.get_dataset()
+    assert np.array_equal(batch["img"][..., :1], batch["mask"])
+    assert not np.array_equal(batch["img"][0], batch["img"][1])
+
+
+def test_nothing_is_changed_without_options():
+    off = ImageAugmenter(
+        flip=False, flip_up_down=False, crop=0, rotate=0, brightness=0, contrast=0,
+        noise=0,
+    )  # fmt: skip
+    assert np.array_equal(images(off), np.repeat(IMAGE[np.newaxis], 20, axis=0))
+
+
+def test_samples_without_an_image():
+    generator = DataGenerator([{"id": 1}]).map(ImageAugmenter())
+    with pytest.raises(ValueError, match="image_keys must be keys .*got 'img'.*'id'"):
+        generator.get_dataset()
+    assert ImageAugmenter("img").image_keys == ("img",)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"crop": 1}, "crop must be from 0 to below 1, got 1"),
+        ({"noise": -0.1}, "noise must be from 0 to below 1"),
+        ({"rotate": 181}, "rotate must be from 0 to 180, got 181"),
+    ],
+)
+def test_bad_options_of_augmentation(options, message):
+    for make in (Augmentation, ImageAugmenter):
+        with pytest.raises(ValueError, match=message):
+            make(**options)

@@ -102,11 +102,12 @@ def test_bad_columns():
     with pytest.raises(ValueError, match="column 'y' must have values .* hashed"):
         group_rows(frame, ["y"])
     with pytest.raises(ValueError, match="names of columns, got"):
-        find_groups(frame, [1], "uniform")
+        find_groups(frame, [1])  # pyright: ignore[reportArgumentType]
 
 
 def test_groupby_may_be_one_name_or_nothing():
     frame = pd.DataFrame({"x": [1, 2]})
-    assert find_groups(frame, "x", "uniform").columns == ("x",)
-    assert find_groups(frame, None, "uniform") is None
-    assert find_groups(frame, [], "uniform") is None
+    groups = find_groups(frame, "x")
+    assert groups is not None and groups.columns == ("x",)
+    assert find_groups(frame, None) is None
+    assert find_groups(frame, []) is None

@@ -15,15 +15,19 @@ def iterate(
     Args:
       make: (batch, *args, **kwargs) -> data set of batches, or of samples.
       batch: whether in batches.
-      *args, **kwargs: of `make`.
+      *args: other arguments of `make`.
+      **kwargs: other arguments of `make`.
     """
     dataset = make(True, *args, **kwargs)
     if batch:
-        return elements(dataset)
-    if has_equal_shapes(dataset):
-        # Batches are taken apart by NumPy, which is much quicker than by tf.data.
-        return samples_of(dataset)
-    return elements(make(False, *args, **kwargs))
+        return _elements(dataset)
+    if all(
+        isinstance(spec, tf.RaggedTensorSpec) or spec.shape[1:].is_fully_defined()
+        for spec in tf.nest.flatten(dataset.element_spec)
+    ):
+        # NumPy takes batches apart much faster than tf.data does.
+        return (sample for part in _elements(dataset) for sample in _samples(part))
+    return _elements(make(False, *args, **kwargs))
 
 
 def to_numpy(value: Any, spec: Any = None) -> Any:
@@ -35,7 +39,7 @@ def to_numpy(value: Any, spec: Any = None) -> Any:
 
     Args:
       value: the tensor.
-      spec: its spec in a data set. A single row there is a tensor that was ragged.
+      spec: its spec in a data set: a single row is a tensor that was ragged.
     """
     if isinstance(value, tf.RaggedTensor):
         return [_as_tuple(row) for row in value.to_list()]
@@ -59,48 +63,26 @@ def _as_tuple(value: Any) -> Any:
     return _text(value) if isinstance(value, bytes) else value
 
 
-def _text(value: bytes) -> Any:
+def _text(value: bytes) -> str | bytes:
     try:
         return value.decode()
     except UnicodeDecodeError:
         return value
 
 
-def elements(dataset: tf.data.Dataset) -> Iterator[Any]:
+def _elements(dataset: tf.data.Dataset) -> Iterator[Any]:
     """Yields the elements of a data set as NumPy, in their structure."""
     specs = dataset.element_spec
     for element in dataset:
         yield tf.nest.map_structure(to_numpy, element, specs)
 
 
-def has_equal_shapes(batches: tf.data.Dataset) -> bool:
-    """Returns whether samples have known shapes or are ragged, and can be batched."""
-    return all(
-        isinstance(spec, tf.RaggedTensorSpec) or spec.shape[1:].is_fully_defined()
-        for spec in tf.nest.flatten(batches.element_spec)
-    )
-
-
-def samples_of(batches: tf.data.Dataset) -> Iterator[Any]:
-    """Yields the samples of batches as NumPy; much quicker than `unbatch`."""
-    for batch in elements(batches):
-        # Lists of ragged rows are leaves here.
-        parts = _leaves(batch)
-        for row in zip(*parts):
-            yield _packed(batch, iter(row))
-
-
-def _leaves(batch: Any) -> list:
+def _samples(batch: Any) -> Iterator[Any]:
+    """Yields the samples of a batch; lists of ragged rows are no structure."""
     if isinstance(batch, dict):
-        return [leaf for key in batch for leaf in _leaves(batch[key])]
-    if isinstance(batch, tuple):
-        return [leaf for part in batch for leaf in _leaves(part)]
-    return [batch]
-
-
-def _packed(batch: Any, row: Iterator) -> Any:
-    if isinstance(batch, dict):
-        return {key: _packed(part, row) for key, part in batch.items()}
-    if isinstance(batch, tuple):
-        return tuple(_packed(part, row) for part in batch)
-    return next(row)
+        for row in zip(*map(_samples, batch.values())):
+            yield dict(zip(batch, row))
+    elif isinstance(batch, tuple):
+        yield from zip(*map(_samples, batch))
+    else:
+        yield from batch

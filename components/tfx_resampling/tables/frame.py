@@ -1,4 +1,4 @@
-"""A column of a table as tensors."""
+"""A table of samples as tensors: batches of its rows."""
 
 import os
 import warnings
@@ -10,163 +10,26 @@ import tensorflow as tf
 
 from tfx_resampling.tables.row_groups import plain
 
+# Rows that are gathered at once: many, for speed, but not more than this many bytes.
+_ROWS, _BYTES = 2**16, 2**24
 # Kinds of NumPy types that are types of tensors: bool, integers, floats, complex.
 _NUMERIC = "biufc"
 # What pandas calls columns of objects that become one type of tensor.
 _TEXTS = ("string", "bytes")
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean", "decimal")
-
-
-class TensorColumn(NamedTuple):
-    """The values of a column, and which of them each row has.
-
-    Attributes:
-      values: dense [n, ...], or ragged.
-      codes: int32 [rows], the value of each row; None if row i has value i.
-    """
-
-    values: tf.Tensor | tf.RaggedTensor
-    codes: tf.Tensor | None = None
-
-    @property
-    def is_ragged(self) -> bool:
-        """Whether rows have different numbers of values."""
-        return isinstance(self.values, tf.RaggedTensor)
-
-    @property
-    def row_bytes(self) -> float:
-        """About how many bytes a row of a dense column takes."""
-        size = 24 if self.values.dtype == tf.string else self.values.dtype.size
-        return size * float(np.prod(self.values.shape[1:]))
-
-
-def to_tensors(column: pd.Series) -> TensorColumn | None:
-    """Returns a column as tensors, copied; None if there is no type of tensor for it.
-
-    | Values | Tensor of a row |
-    |---|---|
-    | bool, integers, floats | scalar of the same type |
-    | text, bytes, `os.PathLike` | string scalar, text as UTF-8; missing: empty |
-    | categories | as their values |
-    | integers or bools, some missing | float64 scalar; missing: NaN |
-    | tuples, sets (a label set) | [k], k by row; missing: k = 0 |
-    | lists, arrays | a tensor if all have one shape, else as tuples |
-
-    Dates, other objects and columns of mixed types are none.
-
-    Args:
-      column: the column.
-    """
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return _of_categories(column)
-    if pd.api.types.is_extension_array_dtype(column.dtype):
-        column = column.astype(object)
-    if column.dtype != object:
-        if column.dtype.kind not in _NUMERIC:
-            return None
-        return TensorColumn(tf.constant(column.to_numpy(copy=True)))
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    try:
-        if kind in _TEXTS:
-            return _of_texts(column)
-        if kind in _NUMBERS:
-            return _of_numbers(column, kind)
-        if kind == "mixed":
-            return _of_objects(column)
-    except (TypeError, ValueError, UnicodeError):
-        pass  # Of mixed types within rows, or text that is not Unicode.
-    return None
-
-
-def _of_texts(column: pd.Series) -> TensorColumn:
-    missing = column.isna().to_numpy()
-    if missing.any():
-        column = column.mask(missing, "" if _is_text(column) else b"")
-    return TensorColumn(tf.constant(column.to_numpy(), tf.string))
-
-
-def _is_text(column: pd.Series) -> bool:
-    return isinstance(column[column.first_valid_index()], str)
-
-
-def _of_numbers(column: pd.Series, kind: str) -> TensorColumn:
-    if column.isna().any():
-        values = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
-    else:
-        values = np.array(column.tolist())
-    if values.dtype.kind not in _NUMERIC:
-        values = values.astype(np.float64)
-    return TensorColumn(tf.constant(values))
-
-
-def _of_objects(column: pd.Series) -> TensorColumn | None:
-    """Paths, tuples, sets, lists and arrays, of which one kind must fill the column."""
-    present = column[~column.map(lambda x: pd.api.types.is_scalar(x) and pd.isna(x))]
-    if not len(present):
-        return None
-    if present.map(lambda x: isinstance(x, (str, os.PathLike))).all():
-        texts = present.map(os.fspath).reindex(column.index)
-        return _of_texts(texts)
-    if not present.map(lambda x: isinstance(x, _LISTS)).all():
-        return None
-    if present.map(lambda x: isinstance(x, (list, np.ndarray))).all():
-        dense = _dense(column) if len(present) == len(column) else None
-        if dense is not None:
-            return TensorColumn(dense)
-    # Equal label sets are held once.
-    codes, sets = pd.factorize(column.map(lambda x: plain(x) if _is_list(x) else ()))
-    ragged = tf.ragged.constant([list(values) for values in sets], ragged_rank=1)
-    return TensorColumn(ragged, tf.constant(codes.astype(np.int32)))
-
-
 _LISTS = (tuple, list, np.ndarray, set, frozenset)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, _LISTS)
-
-
-def _dense(column: pd.Series) -> tf.Tensor | None:
-    """Returns rows of one shape as one tensor; None if they are not."""
-    shapes = column.map(np.shape)
-    if not (shapes == shapes.iloc[0]).all():
-        return None
-    return tf.constant(np.array(column.tolist()))
-
-
-def _of_categories(column: pd.Series) -> TensorColumn | None:
-    categories = column.cat.categories
-    if not len(categories):
-        return None
-    codes = column.cat.codes.to_numpy(np.int32)
-    has_missing = bool((codes < 0).any())
-    if has_missing:
-        codes = np.where(codes < 0, len(categories), codes)
-    values = pd.Series([*categories, *[None] * has_missing], dtype=object)
-    if not has_missing and categories.dtype != object:
-        values = pd.Series(categories)
-    found = to_tensors(values)
-    if found is None:
-        return None
-    codes = tf.constant(codes.astype(np.int32))
-    if found.codes is not None:
-        codes = tf.gather(found.codes, codes)
-    return TensorColumn(found.values, codes)
-
-
-# Rows that are gathered at once: many, for speed, but not more than this many bytes.
-_ROWS, _BYTES = 2**16, 2**24
-
-
 def as_frame(samples: Any) -> pd.DataFrame:
-    """Returns samples as a DataFrame, which may be the very one that came.
+    """Returns samples as a DataFrame; a DataFrame is returned as it is.
 
     Args:
       samples: a DataFrame, or what makes one: a list (or array) of dicts, a dict of
         columns.
 
     Raises:
-      ValueError: no rows, no columns, or names of columns that are no distinct strings.
+      ValueError: no rows, no columns, or names of columns that are not distinct
+        strings.
     """
     if not isinstance(samples, pd.DataFrame):
         if isinstance(samples, np.ndarray) and samples.dtype == object:
@@ -195,11 +58,11 @@ def as_frame(samples: Any) -> pd.DataFrame:
 class SampleTable:
     """The columns of a table that are tensors; a copy, so that the caller's may change.
 
-    Columns for which there is no type of tensor are left out, with one warning that
-    names them.
+    Columns that no type of tensor can hold are left out, with one warning that names
+    them.
 
     Args:
-      frame: the table, as of `as_frame`.
+      frame: the table, as returned by `as_frame`.
 
     Raises:
       ValueError: no column is left.
@@ -208,8 +71,8 @@ class SampleTable:
     def __init__(self, frame: pd.DataFrame):
         self._columns, dropped = {}, []
         with tf.device("/cpu:0"):
-            for name in frame.columns:
-                column = to_tensors(frame[name])
+            for name, values in frame.items():
+                column = to_tensors(values)
                 if column is None:
                     dropped.append(name)
                 else:
@@ -217,7 +80,7 @@ class SampleTable:
         if not self._columns:
             raise ValueError(
                 f"samples must have a column that tensors can hold, got {dropped!r}. "
-                "Text, numbers, categories, and tuples or lists of these can be held."
+                "They hold text, numbers, categories, and tuples or lists of these."
             )
         if dropped:
             warnings.warn(
@@ -236,8 +99,8 @@ class SampleTable:
     def batches(self, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         """Returns batches of samples: dicts of tensors [batch, ...].
 
-        Rows are gathered many at a time, whatever the batch size: the cost of a call is
-        that of thousands of rows.
+        Rows are gathered many at a time, whatever the batch size, since a call costs as
+        much as thousands of rows.
 
         Args:
           rows: int64 [n], rows of the table, in blocks of any size.
@@ -249,11 +112,11 @@ class SampleTable:
         batches = batches.map(self._gather).rebatch(batch_size)
         return batches.map(self._with_ragged) if self._ragged else batches
 
-    def gather(self, rows: tf.Tensor) -> dict[str, Any]:
-        """Returns the samples of `rows`, int64 [n], as tensors [n, ...]."""
+    def gather(self, rows: Any) -> dict[str, Any]:
+        """Returns the samples of `rows`, integers [n], as tensors [n, ...]."""
         return self._with_ragged(self._gather(rows))
 
-    def _gather(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _gather(self, rows: Any) -> dict[str, tf.Tensor]:
         samples = {}
         for name, column in self._columns.items():
             # Ragged values cannot be cut into batches: their codes can.
@@ -262,9 +125,124 @@ class SampleTable:
             samples[name] = places if ragged else tf.gather(column.values, places)
         return samples
 
-    def _with_ragged(self, samples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _with_ragged(self, samples: dict[str, tf.Tensor]) -> dict[str, Any]:
         values = {
             name: tf.gather(self._columns[name].values, samples[name])
             for name in self._ragged
         }
         return {**samples, **values}
+
+
+class TensorColumn(NamedTuple):
+    """The values of a column, and which of them each row has.
+
+    Attributes:
+      values: dense [n, ...], or ragged.
+      codes: int32 [rows], the value of each row; None if row i has value i.
+    """
+
+    values: tf.Tensor | tf.RaggedTensor
+    codes: tf.Tensor | None = None
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether rows have different numbers of values."""
+        return isinstance(self.values, tf.RaggedTensor)
+
+    @property
+    def row_bytes(self) -> float:
+        """About how many bytes a row of a dense column takes."""
+        size = 24 if self.values.dtype == tf.string else self.values.dtype.size
+        return size * (self.values.shape[1:].num_elements() or 0)
+
+
+def to_tensors(column: pd.Series) -> TensorColumn | None:
+    """Returns a column as tensors, copied; None if no type of tensor can hold it.
+
+    | Values | Tensor of a row |
+    |---|---|
+    | bool, integers, floats | scalar of the same type |
+    | text, bytes, `os.PathLike` | string scalar, text as UTF-8; missing: empty |
+    | categories | as their values |
+    | integers or bools, some missing | float64 scalar; missing: NaN |
+    | tuples, sets (a label set) | [k], k by row; missing: k = 0 |
+    | lists, arrays | a tensor if all have one shape, else as tuples |
+
+    Tensors cannot hold dates, other objects or columns of mixed types.
+
+    Args:
+      column: the column.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _of_categories(column)
+    if pd.api.types.is_extension_array_dtype(column.dtype):
+        column = column.astype(object)
+    if column.dtype != object:
+        if column.dtype.kind not in _NUMERIC:
+            return None
+        return TensorColumn(tf.constant(column.to_numpy(copy=True)))
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    try:
+        if kind in _TEXTS:
+            return _of_texts(column.to_numpy())
+        if kind in _NUMBERS:
+            return _of_numbers(column)
+        if kind == "mixed":
+            return _of_objects(column)
+    except (TypeError, ValueError, UnicodeError):
+        pass  # Of mixed types within rows, or text that is not Unicode.
+    return None
+
+
+def _of_texts(values: np.ndarray) -> TensorColumn:
+    return TensorColumn(tf.constant(np.where(pd.isna(values), b"", values), tf.string))
+
+
+def _of_numbers(column: pd.Series) -> TensorColumn:
+    if column.isna().any():
+        values = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
+    else:
+        values = np.array(column.tolist())
+    if values.dtype.kind not in _NUMERIC:
+        values = values.astype(np.float64)
+    return TensorColumn(tf.constant(values))
+
+
+def _of_objects(column: pd.Series) -> TensorColumn | None:
+    """Paths, tuples, sets, lists and arrays, of which one kind must fill the column."""
+    values = column.to_numpy()
+    present = [v for v in values if not (pd.api.types.is_scalar(v) and pd.isna(v))]
+    if not present:
+        return None
+    if all(isinstance(value, (str, os.PathLike)) for value in present):
+        return _of_texts(column.map(os.fspath, na_action="ignore").to_numpy())
+    if not all(isinstance(value, _LISTS) for value in present):
+        return None
+    if len(present) == len(values) and all(
+        isinstance(value, (list, np.ndarray)) for value in values
+    ):
+        shape = np.shape(values[0])
+        if all(np.shape(value) == shape for value in values):
+            return TensorColumn(tf.constant(np.array(values.tolist())))
+    # Equal label sets are held once.
+    codes, sets = pd.factorize(
+        column.map(lambda value: plain(value) if isinstance(value, _LISTS) else ())
+    )
+    ragged = tf.ragged.constant([list(values) for values in sets], ragged_rank=1)
+    return TensorColumn(ragged, tf.constant(codes.astype(np.int32)))
+
+
+def _of_categories(column: pd.Series) -> TensorColumn | None:
+    categories = column.cat.categories
+    codes = column.cat.codes.to_numpy(np.int32)
+    values = pd.Series(categories)
+    if (codes < 0).any():
+        codes = np.where(codes < 0, len(categories), codes)
+        values = pd.Series([*categories, None], dtype=object)
+    found = to_tensors(values) if len(categories) else None
+    if found is None:
+        return None
+    places = tf.constant(codes.astype(np.int32))
+    if found.codes is not None:
+        places = tf.gather(found.codes, places)
+    return TensorColumn(found.values, places)

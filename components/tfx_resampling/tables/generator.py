@@ -1,9 +1,9 @@
-"""Batches of samples that are drawn from a table."""
+"""`DataGenerator`: batches of samples that are drawn from a table."""
 
 import copy
 import dataclasses
 import math
-import numbers
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tfx_resampling.core.plan import Plan
 from tfx_resampling.tables import arrays, mapping
 from tfx_resampling.tables.frame import SampleTable, as_frame
 from tfx_resampling.tables.keras_feed import EpochFeed
@@ -19,48 +20,27 @@ from tfx_resampling.tables.order import DrawOrder
 from tfx_resampling.tables.row_groups import find_groups
 from tfx_resampling.tables.weights import Weighing, check_weighing, group_weights
 
-
-def check_count(name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is an integer >= 1; a float may be whole."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 1 <= value < float("inf") or value != int(value):
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
-
-
-def parse_repeat(repeat: Any) -> bool | int:
-    """Returns False (each row once), True (without end; -1 is the same) or a number.
-
-    Raises:
-      ValueError: anything else.
-    """
-    if isinstance(repeat, (bool, np.bool_)) or repeat is None:
-        return bool(repeat)
-    if isinstance(repeat, numbers.Integral) and (repeat >= 1 or repeat == -1):
-        return True if repeat == -1 else int(repeat)
-    raise ValueError(
-        f"repeat must be False, True (without end) or an integer >= 1, got {repeat!r}."
-    )
-
-
-# What stands for the generator's own output structure.
+# The generator's own output structure.
 DEFAULT = "__default__"
+# Seeds are below this.
+_SEEDS = 2**63
 
 
 class DataGenerator(keras.utils.PyDataset):
     """Draws samples from a table, by group and weight, and maps functions over them.
 
-    Guarantee: what is drawn, and the seeds that mapped functions get, depend on the
-    table, the options and the seed alone: they are the same in every process, for any
-    number of threads. Every data set that a generator makes starts anew.
+    Guarantee: the samples that are drawn and the seeds of mapped functions depend on
+    the table, the options and the seed alone: they are the same in every process, for
+    any number of threads. Every data set that a generator makes starts anew.
 
-    Rows of a group come in input order; with `shuffle` in a random one, each row once
+    Rows of a group come in input order; with `shuffle` in random order, each row once
     before any comes again. Groups take turns such that after any k draws each was drawn
     k times its weight, give or take less than one sample; with `shuffle`, each draw
-    takes a group at random. Without `repeat` each row comes once, and weights tell only
-    which group comes early, until it is used up; with `repeat` they are its share.
+    takes a group at random. Without `repeat` each row comes once, and weights only
+    decide which groups come early, until they are used up; with `repeat` a weight is
+    the share of its group.
 
     Example:
-
         generator = DataGenerator(
             samples, batch_size=64, shuffle=True, repeat=True, seed=1,
             sampling_groupby=["folder"], sampling_group_weighing="square root",
@@ -79,11 +59,11 @@ class DataGenerator(keras.utils.PyDataset):
       shuffle: whether groups and rows are drawn in random order.
       repeat: False (each row once), True (without end; -1 is the same), or a number.
       sampling_groupby: one or more columns, whose values make groups. None: no groups,
-        or those that `sampling_group_weighing` makes if it is a `Plan`.
-      sampling_group_weighing: `weighing.group_weights` has a table: names such as
+        or those of `sampling_group_weighing` if it is a `Plan`.
+      sampling_group_weighing: `tables.weights.group_weights` has a table: names such as
         "uniform" or "square root", targets of the planner, a `Plan`, a function.
       seed: integer; None or a negative one: random, logged and in `seed`. Or a NumPy
-        random generator, which is asked for one.
+        random generator that gives one.
       output_structure: nest of keys of samples that data sets yield, e.g. ("img",
         "onehot"); None: dicts of everything.
       max_epoch_samples: an epoch has at most this many samples.
@@ -93,7 +73,7 @@ class DataGenerator(keras.utils.PyDataset):
       epoch_samples: samples per epoch.
 
     Raises:
-      ValueError: an option is not valid, the table is empty, or a column not there.
+      ValueError: an option is not valid, the table is empty, or a column is not in it.
     """
 
     def __init__(
@@ -109,44 +89,43 @@ class DataGenerator(keras.utils.PyDataset):
         max_epoch_samples: float = np.inf,
     ):
         super().__init__()
-        check_count("batch_size", batch_size)
+        _check_count("batch_size", batch_size)
         if max_epoch_samples != np.inf:
-            check_count("max_epoch_samples", max_epoch_samples)
+            _check_count("max_epoch_samples", max_epoch_samples)
+        check_weighing(sampling_group_weighing)
         self.batch_size = int(batch_size)
-        self.shuffle, self.repeat = bool(shuffle), parse_repeat(repeat)
+        self.shuffle, self.repeat = bool(shuffle), _parsed_repeat(repeat)
         self.output_structure = output_structure
-        self.seed = mapping.resolve(seed)
-        if not mapping.is_given(seed):
-            logging.info("DataGenerator draws with the random seed %d.", self.seed)
+        self.seed = _chosen_seed(seed)
         frame = as_frame(samples)
         self.total_sample_count = len(frame)
         self._weights: dict[Any, float] | None = None
         ids, weights = np.zeros(len(frame), np.int32), np.ones(1)
-        groups = find_groups(frame, sampling_groupby, sampling_group_weighing)
+        weighing = sampling_group_weighing
+        plan = weighing if isinstance(weighing, Plan) else None
+        groups = find_groups(frame, sampling_groupby, plan)
         if groups is not None:
             ids = groups.ids
             weights = group_weights(
-                sampling_group_weighing, groups.counts, groups.keys, groups.columns
+                weighing, groups.counts, groups.keys, groups.columns
             )
             self._weights = dict(zip(groups.keys, weights.tolist()))
         self._order = DrawOrder(ids, weights, self.shuffle, self.repeat, self.seed)
         self._table = SampleTable(frame)
-        # With an end, an epoch has at most what is drawn until then.
+        # With an end, an epoch has at most the draws until then.
         available = min(self.total_sample_count, self._order.size)
         self.epoch_samples = int(min(max_epoch_samples, available))
         self._actions: list[mapping.Action] = []
         self._feed = EpochFeed(self)
 
     def get_samples(self, batch: bool = True, structure: Any = None) -> tf.data.Dataset:
-        """Returns what is drawn, without mapped functions.
+        """Returns the samples that are drawn, without mapped functions.
 
         Args:
           batch: whether in batches.
           structure: nest of keys, None for all of them, or "__default__".
         """
-        dataset = self._batches(0)
-        dataset = dataset if batch else dataset.unbatch()
-        return mapping.arranged(dataset, self._structure(structure))
+        return self._arranged(self._batches(0), batch, structure)
 
     def get_samples_numpy(self, *args, **kwargs) -> Iterator[Any]:
         """Returns `get_samples` of the same arguments as an iterator over NumPy."""
@@ -158,17 +137,17 @@ class DataGenerator(keras.utils.PyDataset):
         structure: Any = DEFAULT,
         prefetch: bool | int = True,
     ) -> tf.data.Dataset:
-        """Returns what is drawn, with all functions mapped over it.
+        """Returns the samples that are drawn, with all functions mapped over them.
 
         Args:
           batch: whether in batches.
           structure: nest of keys, None for all of them, or "__default__".
-          prefetch: False, True, or how many batches to make ahead.
+          prefetch: False, True, or the number of batches to make ahead.
 
         Raises:
-          TypeError: `build_dataset` or a mapped function returns something else than it
-            must.
-          ValueError: a key of `structure` is not there.
+          TypeError: `build_dataset` or a mapped function returns a value of the wrong
+            type.
+          ValueError: samples do not have a key of `structure`.
         """
         return self.epoch_dataset(0, batch, structure, prefetch)
 
@@ -195,16 +174,16 @@ class DataGenerator(keras.utils.PyDataset):
         The function gets a batch, a dict of tensors [batch, ...]; or, if it has an
         attribute `apply_unbatched` that is true, one sample. It returns such a dict.
         With a parameter `seed` it gets int64 [batch, 2], or [2]: a seed for stateless
-        random ops for each sample, from (seed of the generator, how many maps come
-        before, which draw the sample is). Another draw of the same row has another.
+        random ops for each sample, from (seed of the generator, number of maps before,
+        number of the draw). Another draw of the same row has another seed.
 
         Args:
           map_func: the function, or a list of functions and None, which is left out.
-          num_parallel_calls: as of `tf.data.Dataset.map`.
-          **kwargs: as well.
+          num_parallel_calls: passed to `tf.data.Dataset.map`.
+          **kwargs: passed to it as well.
 
         Raises:
-          TypeError: not a function.
+          TypeError: `map_func` is not a function.
         """
         functions = map_func if isinstance(map_func, (list, tuple)) else [map_func]
         generator = copy.copy(self)
@@ -224,7 +203,7 @@ class DataGenerator(keras.utils.PyDataset):
         return generator
 
     def get_dataset_actions(self) -> list[mapping.Action]:
-        """Returns what is mapped: (function, its arguments, arguments of `map`)."""
+        """Returns the mapped functions: (function, arguments, arguments of `map`)."""
         return list(self._actions)
 
     def get_debug_info(self) -> dict[str, Any]:
@@ -246,7 +225,9 @@ class DataGenerator(keras.utils.PyDataset):
 
         Args:
           epoch: from 0; if shuffled, each has its own order. Each has its own seeds.
-          batch, structure, prefetch: as of `get_dataset`.
+          batch: as in `get_dataset`.
+          structure: as in `get_dataset`.
+          prefetch: as in `get_dataset`.
           keep: whether elements are pairs (mapped, sample as it was drawn).
         """
         built = self.build_dataset(self._batches(epoch))
@@ -255,22 +236,23 @@ class DataGenerator(keras.utils.PyDataset):
                 f"build_dataset must return a tf.data.Dataset, got {built!r}."
             )
         is_overridden = type(self).build_dataset is not DataGenerator.build_dataset
-        structure = self._structure(structure)
-        if not self._actions and not keep:
-            dataset = built if batch else built.unbatch()
-            return mapping.prefetched(mapping.arranged(dataset, structure), prefetch)
-        dataset = mapping.mapped(
-            built,
-            self._actions,
-            structure,
-            batch=batch,
-            batch_size=self.batch_size,
-            # All draws have numbers of their own, whatever their epoch.
-            first_number=epoch * int(self._order.size) if epoch else 0,
-            num_batches=None if is_overridden else self._size,
-            keep=keep,
-        )
-        return mapping.prefetched(dataset, prefetch)
+        if self._actions or keep:
+            dataset = mapping.mapped(
+                built,
+                self._actions,
+                self._structure(structure),
+                batch=batch,
+                batch_size=self.batch_size,
+                # All draws have numbers of their own, whatever their epoch.
+                first_number=epoch * int(self._order.size) if epoch else 0,
+                num_batches=None if is_overridden else self._size,
+                keep=keep,
+            )
+        else:
+            dataset = self._arranged(built, batch, structure)
+        if not prefetch:
+            return dataset
+        return dataset.prefetch(tf.data.AUTOTUNE if prefetch is True else prefetch)
 
     def __len__(self) -> int:
         """Returns the number of batches of an epoch."""
@@ -287,7 +269,7 @@ class DataGenerator(keras.utils.PyDataset):
         )
 
     def __getitem__(self, index: int) -> Any:
-        """Returns a batch of an epoch, as Keras asks for it (`feeding.EpochFeed`)."""
+        """Returns a batch of an epoch, as Keras asks for it (`EpochFeed`)."""
         return self._feed.get(index)
 
     def on_epoch_begin(self) -> None:
@@ -320,6 +302,16 @@ class DataGenerator(keras.utils.PyDataset):
             return tf.data.INFINITE_CARDINALITY
         return math.ceil(self._order.size / self.batch_size)
 
+    def _arranged(
+        self, dataset: tf.data.Dataset, batch: bool, structure: Any
+    ) -> tf.data.Dataset:
+        """Returns batches, or their samples, in a structure of their keys."""
+        structure = self._structure(structure)
+        dataset = dataset if batch else dataset.unbatch()
+        if structure is None:
+            return dataset
+        return dataset.map(lambda sample: mapping.structured(sample, structure))
+
     def _structure(self, structure: Any) -> Any:
         is_default = isinstance(structure, str) and structure == DEFAULT
         return self.output_structure if is_default else structure
@@ -347,8 +339,8 @@ class StratifiedSampler:
     seed: int = -1
 
     def __post_init__(self):
-        check_count("batch_size", self.batch_size)
-        check_count("max_epoch_samples", self.max_epoch_samples)
+        _check_count("batch_size", self.batch_size)
+        _check_count("max_epoch_samples", self.max_epoch_samples)
         check_weighing(self.group_weighing)
 
     def get(
@@ -364,7 +356,7 @@ class StratifiedSampler:
           samples: a pandas.DataFrame, or a list of dicts.
           shuffle: whether in random order.
           repeat: False (each row once), True (without end), or a number.
-          **kwargs: of `DataGenerator`; they come before these options.
+          **kwargs: of `DataGenerator`, instead of these options.
         """
         options = {
             "batch_size": self.batch_size,
@@ -376,3 +368,41 @@ class StratifiedSampler:
         return DataGenerator(
             samples, shuffle=shuffle, repeat=repeat, **{**options, **kwargs}
         )
+
+
+def _check_count(name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is an integer >= 1; a float may be whole."""
+    kinds = (int, float, np.integer, np.floating)
+    is_number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not is_number or not 1 <= value < float("inf") or value != int(value):
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
+
+
+def _parsed_repeat(repeat: Any) -> bool | int:
+    """Returns False (each row once), True (without end; -1 is the same) or a number."""
+    if isinstance(repeat, (bool, np.bool_)) or repeat is None:
+        return bool(repeat)
+    if isinstance(repeat, (int, np.integer)) and (repeat >= 1 or repeat == -1):
+        return True if repeat == -1 else int(repeat)
+    raise ValueError(
+        f"repeat must be False, True (without end) or an integer >= 1, got {repeat!r}."
+    )
+
+
+def _chosen_seed(seed: Any) -> int:
+    """Returns a seed from 0 to 2**63 - 1; the log has one that was not given."""
+    is_integer = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if is_integer and 0 <= seed < _SEEDS:
+        return int(seed)
+    if isinstance(seed, np.random.RandomState):
+        seed = int(seed.randint(0, _SEEDS - 1, dtype=np.int64))
+    elif isinstance(seed, np.random.Generator):
+        seed = int(seed.integers(0, _SEEDS - 1))
+    elif seed is None or (is_integer and seed < 0):
+        seed = secrets.randbelow(_SEEDS)
+    else:
+        raise ValueError(
+            f"seed must be an integer below 2**63, or None (random), got {seed!r}."
+        )
+    logging.info("DataGenerator draws with the random seed %d.", seed)
+    return seed

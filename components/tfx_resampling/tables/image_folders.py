@@ -1,9 +1,7 @@
-"""A generator of images and classes in one call, and predictions of its samples."""
+"""A generator of image files and classes in one call, and predictions for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import (
-    Any,
-)
+from typing import Any
 
 import keras
 import pandas as pd
@@ -12,9 +10,9 @@ from tfx_resampling.tables.frame import as_frame
 from tfx_resampling.tables.generator import DataGenerator
 from tfx_resampling.tables.mapping import structured
 from tfx_resampling.tables.maps import ImageAugmenter, ImageLoader, OneHotEncoder
-from tfx_resampling.tables.row_groups import plain, sorting
+from tfx_resampling.tables.row_groups import plain, sort_order
 
-# A category that says that there is none.
+# The category of images without one.
 UNLABELED = "__UNLABELED__"
 _PATH, _CATEGORY = "path", "category"
 
@@ -36,13 +34,13 @@ def build_image_data_generator(
         without "__UNLABELED__".
       image: options of `ImageLoader`, or a function instead of one. It must put images
         at "img".
-      augmentation: options of `ImageAugmenter` ({} for its defaults), or a function in
-        place of one; None: images stay as they are.
-      *args, **kwargs: of `DataGenerator`, from `batch_size` on.
+      augmentation: options of `ImageAugmenter` ({} for its defaults), or a function
+        instead of one; None: images stay as they are.
+      *args: of `DataGenerator`, from `batch_size` on.
+      **kwargs: of `DataGenerator`.
 
     Raises:
-      ValueError: a column is not there, there are no classes, or an option is not
-        valid.
+      ValueError: a column is missing, there are no classes, or an option is not valid.
     """
     frame = as_frame(samples)
     for name in (_PATH, _CATEGORY):
@@ -68,7 +66,7 @@ def _classes(categories) -> list[str | int]:
     for value in {plain(value) for value in categories.astype(object)}:
         found |= set(value) if isinstance(value, tuple) else {value}
     found = [v for v in found if not pd.isna(v) and v != UNLABELED]
-    return [found[place] for place in sorting(found)]
+    return [found[place] for place in sort_order(found)]
 
 
 def predict_dataset(
@@ -76,7 +74,7 @@ def predict_dataset(
     dataset: DataGenerator,
     map_output: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yields each batch of an epoch as it was drawn, with what a model predicts for it.
+    """Yields each batch of an epoch as it was drawn, with the predictions for it.
 
     A bar shows the progress. A sample and its prediction belong together even where
     samples are skipped.
@@ -85,7 +83,7 @@ def predict_dataset(
       model: a Keras model, or a function of images (of keywords, where the input is a
         dict) that returns predictions or a dict of them.
       dataset: the generator. The first part of its output structure is the input of the
-        model, all of it if it is no tuple.
+        model, all of it if it is not a tuple.
       map_output: changes the predictions of a batch, a dict.
 
     Yields:
@@ -93,7 +91,7 @@ def predict_dataset(
       the names that the model gives them; of a function, "output", or "output_0",
       "output_1"... of several.
     """
-    from tqdm import tqdm  # Only what shows a bar needs it.
+    from tqdm import tqdm  # Nothing else needs it.
 
     is_model = isinstance(model, keras.Model)
     batches = dataset.epoch_dataset(0, structure=None, keep=True).take(len(dataset))

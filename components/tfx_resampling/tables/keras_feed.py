@@ -1,4 +1,4 @@
-"""A generator as Keras asks for it: batch by batch, epoch by epoch."""
+"""Batches of a generator as Keras asks for them: by number, epoch by epoch."""
 
 import collections
 import threading
@@ -14,8 +14,8 @@ class EpochFeed:
     Keras asks for the first two batches to learn their shapes, then for each of
     `len(generator)` per epoch, by numbers that `fit` shuffles: numbers within an epoch
     are therefore ignored. Each `fit`, `evaluate` and `predict` starts the generator
-    anew, and their epochs go on one after the other. One without `repeat` is started
-    again by each epoch; one with an end, where it ends.
+    anew, and their epochs go on one after the other. A generator without `repeat`
+    starts again with each epoch, one with an end after its last batch.
 
     Args:
       generator: a DataGenerator.
@@ -25,19 +25,19 @@ class EpochFeed:
         self._generator = generator
         self._lock = threading.Lock()
         self._dataset: tf.data.Dataset | None = None
-        self._iterator: Iterator | None = None
+        self._iterator: Iterator[Any] = iter(())
         # Batches that were asked for before their epoch began.
         self._ahead: collections.deque = collections.deque()
-        # Batches that the epoch still has; in between, none.
+        # Batches left in the epoch; between epochs, none.
         self._remaining = 0
         self._is_running = self._is_fresh = False
         self._epoch = 0
 
     def get(self, index: int) -> Any:
-        """Returns a batch as NumPy: the next one, or between epochs that of a number.
+        """Returns a batch as NumPy: the next one; between epochs, the one at `index`.
 
         Raises:
-          IndexError: between epochs, a number that an epoch does not have.
+          IndexError: between epochs, an epoch does not have that many batches.
         """
         with self._lock:
             if self._remaining:
@@ -75,6 +75,7 @@ class EpochFeed:
             self._is_running = False
 
     def _start(self, epoch: int) -> None:
+        """Begins with an epoch of the generator, and forgets batches made ahead."""
         self._open(epoch)
         self._ahead.clear()
         self._is_fresh = True
@@ -82,13 +83,14 @@ class EpochFeed:
     def _open(self, epoch: int) -> None:
         """Begins with the data set of an epoch of the generator."""
         is_other = epoch != self._epoch and self._generator.changes_by_epoch
-        if self._dataset is None or is_other:
-            self._dataset = self._generator.epoch_dataset(epoch)
-        self._epoch, self._iterator = epoch, iter(self._dataset)
+        dataset = self._dataset
+        if dataset is None or is_other:
+            dataset = self._dataset = self._generator.epoch_dataset(epoch)
+        self._epoch, self._iterator = epoch, iter(dataset)
 
     def _next(self) -> Any:
         batch = next(self._iterator, None)
-        if batch is None:  # The end of the generator, or samples were skipped.
+        if batch is None:  # The generator has ended, or samples were skipped.
             self._open(self._epoch + 1)
             batch = next(self._iterator)
         return tf.nest.map_structure(lambda x: x.numpy(), batch)

@@ -1,131 +1,25 @@
-"""Mapped functions: how they are called, and what they must return."""
+"""How a generator maps functions over samples: their seeds, and what they return."""
 
 import inspect
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import (
-    Any,
-    NamedTuple,
-)
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfx_resampling.core import draws as core_draws
+from tfx_resampling.core import draws
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.records import graph_errors
 
-_LARGEST = 2**63
-
-
-def resolve(seed: Any) -> int:
-    """Returns a seed from 0 to 2**63 - 1; of None or a negative one, a random one.
-
-    Args:
-      seed: an integer, None, or a NumPy random generator that is asked for one.
-
-    Raises:
-      ValueError: anything else, or too large.
-    """
-    if isinstance(seed, np.random.RandomState):
-        return int(seed.randint(0, _LARGEST - 1, dtype=np.int64))
-    if isinstance(seed, np.random.Generator):
-        return int(seed.integers(0, _LARGEST - 1))
-    is_integer = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if seed is not None and (not is_integer or seed >= _LARGEST):
-        raise ValueError(
-            f"seed must be an integer below 2**63, or None (random), got {seed!r}."
-        )
-    if seed is None or seed < 0:
-        return secrets.randbelow(_LARGEST)
-    return int(seed)
-
-
-def is_given(seed: Any) -> bool:
-    """Returns whether `seed` is one, and not a wish for a random one."""
-    return isinstance(seed, (int, np.integer)) and seed >= 0
-
-
-def map_seed(seed: int, number: int) -> int:
-    """Returns the seed, 0 to 2**63 - 1, of map `number` (from 0) of a generator."""
-    numbers = np.array([number], np.uint64)
-    return int(core_draws.seeded_hash(seed, numbers)[0] >> np.uint64(1))
-
-
-def sample_seeds(seed: int, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns int64 [..., 2], a seed per sample for stateless random ops.
-
-    Args:
-      seed: of the map (`map_seed`).
-      numbers: int64 [...], which draw of the generator each sample is, from 0.
-    """
-    first = graph_draws.seeded_hash(seed, tf.cast(numbers, tf.uint64))
-    second = graph_draws.mix(first + tf.constant(core_draws.GOLDEN, tf.uint64))
-    return tf.bitcast(tf.stack([first, second], axis=-1), tf.int64)
-
-
-# Which values of (samples, carried) are ragged: (0 or 1, key).
-RaggedKeys = set[tuple[int, str]]
-
-
-def ragged_keys(batches: tf.data.Dataset) -> RaggedKeys:
-    """Returns the keys of ragged values, of which a sample has a plain tensor [k]."""
-    return {
-        (part, key)
-        for part, specs in enumerate(batches.element_spec)
-        for key, spec in specs.items()
-        if isinstance(spec, tf.RaggedTensorSpec) and spec.ragged_rank == 1
-    }
-
-
-def batched(
-    samples: tf.data.Dataset, batch_size: int, ragged: RaggedKeys
-) -> tf.data.Dataset:
-    """Returns pairs of dicts in batches.
-
-    Args:
-      samples: pairs (sample, carried), both dicts.
-      batch_size: samples per batch.
-      ragged: what was ragged before batches were taken apart, and is again unless it
-        has got a static shape meanwhile. (`Dataset.batch` would not batch it.)
-    """
-    ragged = {
-        (part, key)
-        for part, key in ragged
-        if isinstance(samples.element_spec[part].get(key), tf.TensorSpec)
-        and not samples.element_spec[part][key].shape.is_fully_defined()
-        and samples.element_spec[part][key].shape.rank
-    }
-    if not ragged:
-        return samples.batch(batch_size)
-
-    def wrapped(*parts):
-        # A ragged tensor of one row: tf.data batches what has a ragged dimension.
-        return _changed(
-            parts, ragged, lambda x: tf.RaggedTensor.from_tensor(x[tf.newaxis])
-        )
-
-    def unwrapped(*parts):
-        return _changed(parts, ragged, lambda x: x.values)
-
-    return samples.map(wrapped).batch(batch_size).map(unwrapped)
-
-
-def _changed(parts, keys: RaggedKeys, change) -> tuple[dict, ...]:
-    return tuple(
-        {k: change(v) if (i, k) in keys else v for k, v in part.items()}
-        for i, part in enumerate(parts)
-    )
-
-
 Sample = dict[str, Any]
 
-# What goes along with each sample: which draw it is, under this key, int64.
-NUMBER = ""
+# Beside each sample goes a dict that functions do not see. Under this key it has the
+# number of the draw, int64.
+_NUMBER = ""
 
 
 class Action(NamedTuple):
-    """A mapped function with what it is called with.
+    """A mapped function with its arguments.
 
     Attributes:
       function: (sample) -> sample, or (sample, seed) -> sample.
@@ -149,7 +43,7 @@ class Action(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name of the function in messages."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
 
@@ -164,37 +58,161 @@ def takes_seed(function: Callable) -> bool:
     )
 
 
-def apply_actions(
-    batches: tf.data.Dataset, actions: Sequence[Action], batch_size: int, batch: bool
+def map_seed(seed: int, number: int) -> int:
+    """Returns the seed, 0 to 2**63 - 1, of map `number` (from 0) of a generator."""
+    numbers = np.array([number], np.uint64)
+    return int(draws.seeded_hash(seed, numbers)[0] >> np.uint64(1))
+
+
+def mapped(
+    batches: tf.data.Dataset,
+    actions: Sequence[Action],
+    structure: Any,
+    *,
+    batch: bool,
+    batch_size: int,
+    first_number: int,
+    num_batches: int | None,
+    keep: bool,
 ) -> tf.data.Dataset:
-    """Returns samples with functions mapped over them, one after the other.
+    """Returns batches with functions mapped over them, one after the other.
+
+    Functions that follow one another and are `is_unbatched` are called without batching
+    in between.
 
     Args:
-      batches: pairs of dicts (batch of samples, carried), `carried` with `NUMBER`.
-      actions: the functions. Those that follow one another and are `is_unbatched` are
-        called without batching in between.
+      batches: batches of samples, dicts.
+      actions: the functions.
+      structure: nest of keys, or None.
+      batch: whether the result is batches.
       batch_size: samples per batch, where samples are batched again.
-      batch: whether the result is batches, and not single samples.
+      first_number: the number of the first draw.
+      num_batches: how many there are, as tf.data counts; None if it is not known.
+      keep: whether elements are pairs (mapped, sample as it was in `batches`).
 
-    Returns:
-      pairs like `batches`, or of single samples.
+    Raises:
+      TypeError: elements of `batches` are not dicts.
     """
-    dataset, is_batched, ragged = batches, True, set()
+    if not isinstance(batches.element_spec, dict):
+        raise TypeError(
+            "build_dataset must yield dicts where functions are mapped or samples "
+            f"predicted, got {batches.element_spec!r}."
+        )
+    dataset = batches.scan(
+        tf.constant(first_number, tf.int64),
+        lambda first, samples: _numbered(first, samples, keep),
+    )
+    is_batched, ragged = True, set()
     for action in actions:
         if action.is_unbatched == is_batched:
-            ragged = ragged_keys(dataset) if is_batched else ragged
+            if is_batched:
+                ragged = _ragged_keys(dataset)
             dataset = _rebatched(dataset, is_batched, batch_size, ragged)
             is_batched = not is_batched
         dataset = _mapped(dataset, action)
-    if is_batched == batch:
-        return dataset
-    return _rebatched(dataset, is_batched, batch_size, ragged)
+    if is_batched != batch:
+        dataset = _rebatched(dataset, is_batched, batch_size, ragged)
+    may_skip = any(action.skip_key for action in actions)
+    if batch and num_batches is not None and not may_skip:
+        # tf.data does not know it after `unbatch`; Keras shows it.
+        counted = tf.data.experimental.assert_cardinality(num_batches)
+        dataset = dataset.apply(counted)
+
+    def finished(sample, carried):
+        result = structured(sample, structure)
+        drawn = {key: value for key, value in carried.items() if key != _NUMBER}
+        return (result, drawn) if keep else result
+
+    return dataset.map(finished)
 
 
-def _rebatched(dataset, is_batched, batch_size, ragged) -> tf.data.Dataset:
+def structured(sample: Sample, structure: Any) -> Any:
+    """Returns the values of a sample in a structure of its keys.
+
+    Args:
+      sample: the sample, or a batch.
+      structure: None (the sample as it is), or a nest of keys, e.g. ("img", "onehot").
+
+    Raises:
+      ValueError: the sample does not have a key.
+    """
+    if structure is None:
+        return sample
+    keys = tf.nest.flatten(structure)
+    missing = [key for key in keys if key not in sample]
+    if missing:
+        raise ValueError(
+            f"structure must consist of keys of samples, got {missing[0]!r}. Keys: "
+            f"{sorted(sample)!r}."
+        )
+    return tf.nest.pack_sequence_as(structure, [sample[key] for key in keys])
+
+
+def _numbered(
+    first: tf.Tensor, samples: Sample, keep: bool
+) -> tuple[tf.Tensor, tuple[Sample, Sample]]:
+    """Returns samples with the numbers of their draws; a function for `scan`."""
+    size = _rows(next(iter(samples.values())))
+    carried = {_NUMBER: first + tf.range(size)}
+    return first + size, (samples, {**carried, **samples} if keep else carried)
+
+
+def _rows(batch: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+    if isinstance(batch, tf.RaggedTensor):
+        return batch.nrows()
+    return tf.shape(batch, tf.int64)[0]
+
+
+# Which values of (samples, carried) are ragged: (0 or 1, key).
+_RaggedKeys = set[tuple[int, str]]
+
+
+def _ragged_keys(batches: tf.data.Dataset) -> _RaggedKeys:
+    """Returns the keys of ragged values, of which a sample has a plain tensor [k]."""
+    specs: Any = batches.element_spec
+    return {
+        (part, key)
+        for part in (0, 1)
+        for key, spec in specs[part].items()
+        if getattr(spec, "ragged_rank", None) == 1
+    }
+
+
+def _rebatched(
+    dataset: tf.data.Dataset, is_batched: bool, batch_size: int, ragged: _RaggedKeys
+) -> tf.data.Dataset:
+    """Takes batches of pairs of dicts apart, or puts samples into batches.
+
+    Values that were ragged before batches were taken apart become ragged again, unless
+    they have a static shape by now: `Dataset.batch` alone would not batch them.
+    """
     if is_batched:
         return dataset.unbatch()
-    return batched(dataset, batch_size, ragged)
+    specs: Any = dataset.element_spec
+
+    def is_row(part, key):
+        spec = specs[part].get(key)
+        is_tensor = isinstance(spec, tf.TensorSpec) and spec.shape.rank
+        return is_tensor and not spec.shape.is_fully_defined()
+
+    rows = {(part, key) for part, key in ragged if is_row(part, key)}
+    if not rows:
+        return dataset.batch(batch_size)
+
+    def changed(change, *parts):
+        return tuple(
+            {k: change(v) if (i, k) in rows else v for k, v in part.items()}
+            for i, part in enumerate(parts)
+        )
+
+    ragged_type: Any = tf.RaggedTensor
+
+    def as_ragged(row):
+        # Of one row: tf.data batches what has a ragged dimension.
+        return ragged_type.from_tensor(row[tf.newaxis])
+
+    dataset = dataset.map(lambda *parts: changed(as_ragged, *parts)).batch(batch_size)
+    return dataset.map(lambda *parts: changed(lambda ragged: ragged.values, *parts))
 
 
 def _mapped(dataset: tf.data.Dataset, action: Action) -> tf.data.Dataset:
@@ -202,29 +220,43 @@ def _mapped(dataset: tf.data.Dataset, action: Action) -> tf.data.Dataset:
         kwargs = {}
         if "seed" in action.func_kwargs:
             map_seed = action.func_kwargs["seed"]
-            kwargs["seed"] = sample_seeds(map_seed, carried[NUMBER])
+            kwargs["seed"] = _sample_seeds(map_seed, carried[_NUMBER])
         # A copy: a function may change the dict that it gets.
         result = action.function(dict(sample), **kwargs)
-        return _checked(result, carried[NUMBER], action), carried
+        return _checked(result, carried[_NUMBER], action), carried
 
     dataset = dataset.map(call, **action.map_kwargs)
     skip_key = action.skip_key
     if skip_key is None:
         return dataset
 
+    def is_kept(sample, carried):
+        return tf.logical_not(sample[skip_key])
+
     def without_mark(sample, carried):
         return {k: v for k, v in sample.items() if k != skip_key}, carried
 
-    dataset = dataset.filter(lambda sample, _: tf.logical_not(sample[skip_key]))
-    return dataset.map(without_mark)
+    return dataset.filter(is_kept).map(without_mark)  # pyright: ignore[reportArgumentType]
+
+
+def _sample_seeds(seed: int, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns int64 [..., 2], a seed per sample for stateless random ops.
+
+    Args:
+      seed: of the map (`map_seed`).
+      numbers: int64 [...], the number of each sample's draw in the generator, from 0.
+    """
+    first = graph_draws.seeded_hash(seed, tf.cast(numbers, tf.uint64))
+    second = graph_draws.mix(first + tf.constant(draws.GOLDEN, tf.uint64))
+    return tf.bitcast(tf.stack([first, second], axis=-1), tf.int64)
 
 
 def _checked(result: Any, numbers: tf.Tensor, action: Action) -> Sample:
     """Returns what a function returned if it is samples, as many as it got.
 
     Raises:
-      TypeError: it is no dict of tensors with strings as keys.
-      ValueError: something in a batch is not per sample. When run, where only then it
+      TypeError: it is not a dict of tensors with strings as keys.
+      ValueError: a value in a batch is not one per sample. When run, where only then it
         is known: tf.errors.InvalidArgumentError.
     """
     if not isinstance(result, Mapping) or not all(isinstance(k, str) for k in result):
@@ -235,10 +267,8 @@ def _checked(result: Any, numbers: tf.Tensor, action: Action) -> Sample:
     result = {key: _as_tensor(key, value, action) for key, value in result.items()}
     if action.is_unbatched:
         return result
-    required = [
-        _check_rows(key, value, tf.size(numbers, tf.int64), action)
-        for key, value in result.items()
-    ]
+    size = tf.size(numbers, tf.int64)
+    required = [_check_rows(k, value, size, action) for k, value in result.items()]
     with tf.control_dependencies(required):
         return tf.nest.map_structure(tf.identity, result, expand_composites=True)
 
@@ -262,8 +292,7 @@ def _check_rows(key: str, value: Any, size: tf.Tensor, action: Action) -> tf.Ope
             f"{key!r}. It is called with batches of samples; set apply_unbatched = "
             "True on it if it maps single ones."
         )
-    is_ragged = isinstance(value, tf.RaggedTensor)
-    rows = value.nrows() if is_ragged else tf.shape(value, tf.int64)[0]
+    rows = _rows(value)
     return graph_errors.require(
         tf.equal(rows, size),
         lambda: [
@@ -271,100 +300,3 @@ def _check_rows(key: str, value: Any, size: tf.Tensor, action: Action) -> tf.Ope
             *(size, ", got ", rows, f" for {key}. Leave rows out of samples instead."),
         ],
     )
-
-
-def structured(sample: Sample, structure: Any) -> Any:
-    """Returns what is in a sample, in a structure of its keys.
-
-    Args:
-      sample: the sample, or a batch.
-      structure: None (the sample as it is), or a nest of keys, e.g. ("img", "onehot").
-
-    Raises:
-      ValueError: a key is not there.
-    """
-    if structure is None:
-        return sample
-    keys = tf.nest.flatten(structure)
-    missing = [key for key in keys if key not in sample]
-    if missing:
-        raise ValueError(
-            f"structure must consist of keys of samples, got {missing[0]!r}. Keys: "
-            f"{sorted(sample)!r}."
-        )
-    return tf.nest.pack_sequence_as(structure, [sample[key] for key in keys])
-
-
-def mapped(
-    batches: tf.data.Dataset,
-    actions: Sequence[Action],
-    structure: Any,
-    *,
-    batch: bool,
-    batch_size: int,
-    first_number: int,
-    num_batches: int | None,
-    keep: bool,
-) -> tf.data.Dataset:
-    """Returns batches with functions mapped over them.
-
-    Args:
-      batches: batches of samples, dicts.
-      actions: the functions.
-      structure: nest of keys, or None.
-      batch: whether the result is batches.
-      batch_size: samples per batch.
-      first_number: which draw the first sample is.
-      num_batches: how many there are, as tf.data counts; None if it is not known.
-      keep: whether elements are pairs (mapped, sample as it was in `batches`).
-
-    Raises:
-      TypeError: batches are no dicts.
-    """
-    if not isinstance(batches.element_spec, dict):
-        raise TypeError(
-            "build_dataset must yield dicts where functions are mapped or samples "
-            f"predicted, got {batches.element_spec!r}."
-        )
-    numbered = batches.scan(
-        tf.constant(first_number, tf.int64),
-        lambda first, samples: _numbered(first, samples, keep),
-    )
-    dataset = apply_actions(numbered, actions, batch_size, batch)
-    may_skip = any(action.skip_key for action in actions)
-    if batch and num_batches is not None and not may_skip:
-        # tf.data does not know it after `unbatch`; Keras shows it.
-        counted = tf.data.experimental.assert_cardinality(num_batches)
-        dataset = dataset.apply(counted)
-
-    def finished(sample, carried):
-        result = structured(sample, structure)
-        kept = {key: x for key, x in carried.items() if key != NUMBER}
-        return (result, kept) if keep else result
-
-    return dataset.map(finished)
-
-
-def _numbered(
-    first: tf.Tensor, samples: Sample, keep: bool
-) -> tuple[tf.Tensor, tuple[Sample, dict[str, Any]]]:
-    """Returns samples with which draws they are; a function for `Dataset.scan`."""
-    value = next(iter(samples.values()))
-    is_ragged = isinstance(value, tf.RaggedTensor)
-    size = value.nrows() if is_ragged else tf.shape(value, tf.int64)[0]
-    carried = {NUMBER: first + tf.range(size)}
-    return first + size, (samples, {**carried, **samples} if keep else carried)
-
-
-def arranged(dataset: tf.data.Dataset, structure: Any) -> tf.data.Dataset:
-    """Returns samples in a structure of their keys; None leaves them as they are."""
-    if structure is None:
-        return dataset
-    return dataset.map(lambda sample: structured(sample, structure))
-
-
-def prefetched(dataset: tf.data.Dataset, prefetch: bool | int) -> tf.data.Dataset:
-    """Returns `dataset` made ahead: by as many elements, or (True) as needed."""
-    if prefetch is True:
-        return dataset.prefetch(tf.data.AUTOTUNE)
-    return dataset.prefetch(prefetch) if prefetch else dataset

@@ -1,10 +1,10 @@
-"""Files and images that samples name by path."""
+"""Functions to map over samples: one-hot classes, files, images, augmentation."""
 
 import abc
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 from absl import logging
@@ -14,8 +14,11 @@ from tfx_resampling.images import decode
 from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.options import ImageOptions
 from tfx_resampling.records import graph_errors
+from tfx_resampling.tables.mapping import Sample
 
-Sample = dict[str, Any]
+ON_ERROR = ("error", "skip")
+# Files that are skipped are named in the log up to this many; all are counted.
+_NAMED = 20
 
 
 class DataGeneratorMap(abc.ABC):
@@ -31,25 +34,24 @@ class DataGeneratorMap(abc.ABC):
     skip_key: Any = None
 
     @abc.abstractmethod
-    def __call__(self, x: Sample, seed: tf.Tensor) -> Sample:
-        """Returns a sample, or batch, with what it adds.
+    def __call__(self, *args: Any, **kwargs: Any) -> Sample:
+        """Returns a sample, or batch, with what it adds: (x) or (x, seed) -> sample.
 
-        Args:
-          x: the sample; its own copy of the dict.
-          seed: int64 [2], or [batch, 2], for stateless random ops. May be left out.
+        x is the sample, its own copy of the dict; seed is int64 [2], or [batch, 2], for
+        stateless random ops.
         """
 
 
 class OneHotEncoder(DataGeneratorMap):
-    """Adds classes as float32 [batch, classes]: 1 for what a sample is, 0 else.
+    """Adds classes as float32 [batch, classes]: 1 for those of the sample, else 0.
 
     A sample with several labels (a tuple in the table) has several ones. Values that
-    are no class have none.
+    are not a class get zeros only.
 
     Args:
       classes: the classes, text or integers, in the order of columns.
-      input_key: where a sample has its label or labels.
-      output_key: where they go.
+      input_key: key of the label or labels of a sample.
+      output_key: key of the result.
 
     Raises:
       ValueError: no classes, a class twice, or classes of different types.
@@ -90,7 +92,7 @@ class OneHotEncoder(DataGeneratorMap):
         if self._dtype != tf.string:
             flat = tf.cast(flat, tf.int64)
         size = len(self.classes)
-        # The last row is that of values that are no class.
+        # The last row is for values that are not a class.
         hot = tf.gather(tf.eye(size + 1, size), self._vocabulary.lookup(flat))
         if is_ragged:
             # Not segment_max: that of no labels would be the smallest number.
@@ -102,22 +104,13 @@ class OneHotEncoder(DataGeneratorMap):
         return tf.ensure_shape(hot, [*item.shape, size])
 
     def __call__(self, x: Sample) -> Sample:
-        if self.input_key not in x:
-            raise ValueError(
-                f"input_key must be a key of samples, got {self.input_key!r}. Keys: "
-                f"{sorted(x)!r}."
-            )
-        item = x[self.input_key]
+        """Returns a batch, or a sample, with the classes added."""
+        item = _value(x, self.input_key, "input_key")
         encoded = self.encode(item)
         if not isinstance(item, tf.RaggedTensor) and item.shape.rank == 2:
             encoded = tf.reduce_max(encoded, axis=1)  # As many labels in each row.
         x[self.output_key] = encoded
         return x
-
-
-ON_ERROR = ("error", "skip")
-# Files that are skipped are named in the log up to this many; all are counted.
-_NAMED = 20
 
 
 class FileLoader(DataGeneratorMap):
@@ -127,10 +120,10 @@ class FileLoader(DataGeneratorMap):
     in as many threads as `map` has parallel calls, none of them in Python.
 
     Args:
-      path_key: where samples have the path.
-      output_key: where the bytes go, a string scalar.
-      on_error: what a file that cannot be read is: "error", which names it, or "skip":
-        its samples are left out, counted in `skipped` and logged.
+      path_key: key of the path of a sample.
+      output_key: key of the bytes, a string scalar.
+      on_error: what to do with a file that cannot be read: "error" names it, "skip"
+        leaves its samples out, counts them in `skipped` and logs them.
       reader: a function path (str) -> bytes for paths that TensorFlow cannot read. It
         runs in Python, one call at a time.
 
@@ -163,41 +156,39 @@ class FileLoader(DataGeneratorMap):
 
     @property
     def skip_key(self) -> str | None:
-        """Where samples are marked that are to be left out."""
+        """Key of the mark of samples that are left out."""
         return f"{self.output_key}/skip" if self.on_error == "skip" else None
 
     def read(self, path: tf.Tensor) -> tf.Tensor:
         """Returns the bytes of a file; an error names it."""
-        if self.reader is None:
+        reader = self.reader
+        if reader is None:
             return tf.io.read_file(path)
-        data = tf.numpy_function(self._read, [path], tf.string, stateful=False)
+
+        def read(path: bytes) -> bytes:
+            try:
+                return reader(path.decode())
+            except Exception as error:
+                raise OSError(f"{path.decode()!r} cannot be read: {error!r}") from error
+
+        data = tf.numpy_function(read, [path], tf.string, stateful=False)
         return tf.ensure_shape(data, [])
 
-    def _read(self, path: bytes) -> bytes:
-        try:
-            return self.reader(path.decode())
-        except Exception as error:
-            raise OSError(f"{path.decode()!r} cannot be read: {error!r}") from error
-
     def decode(self, data: tf.Tensor) -> tf.Tensor:
-        """Returns what becomes of the bytes of a file; to be overridden."""
+        """Returns the value made of the bytes of a file; to be overridden."""
         return data
 
     def __call__(self, x: Sample) -> Sample:
-        if self.path_key not in x:
-            raise ValueError(
-                f"path_key must be a key of samples, got {self.path_key!r}. Keys: "
-                f"{sorted(x)!r}."
-            )
-        path = x[self.path_key]
-        if self.on_error == "skip":
-            loaded, value = _tried(lambda p: self.decode(self.read(p)), path)
-            counted = tf.cond(loaded, tf.no_op, lambda: self._count(path))
-            with tf.control_dependencies([counted]):
-                x[self.skip_key] = tf.logical_not(loaded)
-            x[self.output_key] = value
-        else:
+        """Returns a sample with the value made of its file added."""
+        path = _value(x, self.path_key, "path_key")
+        skip_key = self.skip_key
+        if skip_key is None:
             x[self.output_key] = self._decoded(self.read(path), path)
+            return x
+        loaded, x[self.output_key] = _tried(lambda p: self.decode(self.read(p)), path)
+        counted = tf.cond(loaded, tf.no_op, lambda: self._count(path))
+        with tf.control_dependencies([counted]):
+            x[skip_key] = tf.logical_not(loaded)
         return x
 
     def _decoded(self, data: tf.Tensor, path: tf.Tensor) -> tf.Tensor:
@@ -222,19 +213,19 @@ class FileLoader(DataGeneratorMap):
 class ImageLoader(FileLoader):
     """Adds the image in the file that a sample names: pixels [height, width, channels].
 
-    JPEG, PNG, GIF and BMP of all common kinds (`images.decode_image`); others are an
-    error that names the file, and what it is.
+    JPEG, PNG, GIF and BMP of all common kinds (`images.decode.decode_image`); others
+    raise an error with the file's name and kind.
 
     Args:
-      path_key: where samples have the path.
-      output_key: where the pixels go.
+      path_key: key of the path of a sample.
+      output_key: key of the pixels.
       size: (height, width) to resize to, with antialiasing where it shrinks; None keeps
         the size of the file, and to batch images they must then all have the same.
       channels: 1 (grey) or 3 (RGB).
       scale: multiplies pixel values: 1/255 gives 0 to 1 as float32, 1.0 gives 0 to 255;
         None keeps uint8.
-      on_error: as of `FileLoader`; an image that cannot be decoded counts as well.
-      reader: as of `FileLoader`.
+      on_error: as in `FileLoader`, also for an image that cannot be decoded.
+      reader: as in `FileLoader`.
 
     Raises:
       ValueError: an option is not valid.
@@ -276,22 +267,22 @@ class ImageLoader(FileLoader):
 def _tried(
     function: Callable[[tf.Tensor], tf.Tensor], value: tf.Tensor
 ) -> tuple[tf.Tensor, Any]:
-    """Returns whether an op succeeds, and what it returns, or zeros instead of that.
+    """Returns whether an op succeeds, and its result, or zeros if it fails.
 
     No op catches the errors of another one, but a data set can leave out the elements
     that are errors. It takes about 0.05 ms, in the thread of the caller.
     """
     tried = tf.data.Dataset.from_tensors(value).map(lambda x: (True, function(x)))
-    spec = tried.element_spec[1]
+    _, spec = cast(Any, tried.element_spec)
     failed = tf.zeros([side or 0 for side in spec.shape], spec.dtype)
     tried = tried.ignore_errors().concatenate(
         tf.data.Dataset.from_tensors((False, failed))
     )
     options = tf.data.Options()
-    # Of one element, what is gained by optimising is less than what it takes.
+    # For one element, optimising takes longer than it saves.
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
-    return tried.take(1).with_options(options).get_single_element()
+    return cast(Any, tried.take(1).with_options(options).get_single_element())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,18 +291,11 @@ class ImageAugmenter(DataGeneratorMap):
 
     Images of one sample (an image and its mask...) get the same augmentation if they
     have the same size; noise, brightness and contrast as well. The ops are stateless:
-    neither batches nor threads matter. `Augmentation` tells what the options do.
+    neither batches nor threads matter. The options, but for their defaults, are those
+    of `Augmentation`.
 
     Attributes:
-      image_keys: where samples have images [h, w, c], uint8 or floats from 0 to 1.
-      flip: whether to mirror left and right, with probability 1/2.
-      flip_up_down: whether to mirror top and bottom, with probability 1/2.
-      crop: a window of 1 - crop to 1 of height and width is enlarged to all of it.
-      rotate: largest rotation in degrees, either way.
-      brightness: largest change of brightness, as a fraction of the value range.
-      contrast: contrast is multiplied by 1 - contrast to 1 + contrast.
-      noise: standard deviation of normal noise, as a fraction of the value range.
-      shift: largest translation, as a fraction of height and width.
+      image_keys: keys of the images [h, w, c] of a sample, uint8 or floats from 0 to 1.
 
     Raises:
       ValueError: a value is out of range.
@@ -338,17 +322,22 @@ class ImageAugmenter(DataGeneratorMap):
 
     @property
     def augmentation(self) -> Augmentation:
-        """What is done to each image."""
+        """The augmentation of each image."""
         options = dataclasses.asdict(self)
         del options["image_keys"]
         return Augmentation(**options)
 
     def __call__(self, x: Sample, seed: tf.Tensor) -> Sample:
+        """Returns a sample with its images augmented."""
         for key in self.image_keys:
-            if key not in x:
-                raise ValueError(
-                    f"image_keys must be keys of samples, got {key!r}. Keys: "
-                    f"{sorted(x)!r}."
-                )
-            x[key] = self.augmentation(x[key], seed)
+            x[key] = self.augmentation(_value(x, key, "image_keys"), seed)
         return x
+
+
+def _value(sample: Sample, key: str, option: str) -> Any:
+    if key not in sample:
+        rule = "be keys" if option == "image_keys" else "be a key"
+        raise ValueError(
+            f"{option} must {rule} of samples, got {key!r}. Keys: {sorted(sample)!r}."
+        )
+    return sample[key]

@@ -1,4 +1,4 @@
-"""Groups of the rows of a table, by the values of one or several columns."""
+"""Groups of the rows of a table, by the values of columns or as a plan groups them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tfx_resampling.core.groups import Column
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.tables import weights
-from tfx_resampling.tables.weights import Weighing, check_weighing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Groups:
     """Which rows of a table belong together.
 
     Attributes:
-      columns: what rows are grouped by.
+      columns: the columns that rows are grouped by.
       keys: the groups in order: values, sorted, a missing one (None) last; of several
         columns, tuples of them. A value of several (a label set) is a tuple.
       ids: int32 [rows], the group of each row, an index into `keys`.
@@ -30,20 +29,36 @@ class Groups:
     counts: np.ndarray
 
 
+class Interval(str):
+    """A bucket of a column of numbers, named as in the plan: "[18, 65)".
+
+    Attributes:
+      code: number of the bucket.
+    """
+
+    code: int
+
+    def __new__(cls, column: Column, code: int):
+        """Makes the bucket number `code` of a column."""
+        interval = super().__new__(cls, column.describe(code).partition("=")[2])
+        interval.code = code
+        return interval
+
+
 def find_groups(
-    frame: pd.DataFrame, groupby: None | str | Sequence[str], weighing: Weighing
+    frame: pd.DataFrame, groupby: None | str | Sequence[str], plan: Plan | None = None
 ) -> Groups | None:
-    """Returns the groups that options of a generator ask for; None: none.
+    """Returns the groups that options of a generator ask for; None: no groups.
 
     Args:
       frame: the table.
-      groupby: columns. None or empty: those of `weighing` if it is a Plan, else none.
-      weighing: how groups are weighed.
+      groupby: columns. None or empty: the columns of the plan, if there is one.
+      plan: the plan that groups are weighed by.
 
     Raises:
-      ValueError: `groupby` or `weighing` is not valid.
+      ValueError: `groupby` is not valid, a column is not in the table, or its values
+        cannot be compared.
     """
-    check_weighing(weighing)
     columns = [groupby] if isinstance(groupby, str) else list(groupby or [])
     if not all(isinstance(name, str) for name in columns):
         raise ValueError(
@@ -51,96 +66,60 @@ def find_groups(
         )
     if columns:
         return group_rows(frame, columns)
-    return plan_groups(frame, weighing) if isinstance(weighing, Plan) else None
+    return None if plan is None else group_rows(frame, plan_columns(plan), plan)
 
 
-def group_rows(frame: pd.DataFrame, columns: Sequence[str]) -> Groups:
+def group_rows(
+    frame: pd.DataFrame, columns: Sequence[str], plan: Plan | None = None
+) -> Groups:
     """Returns the groups of rows with equal values in `columns`.
 
     A missing value (None, NaN, NaT, pandas.NA) is a value; categories without rows are
-    no groups. Lists are taken as tuples, sets as sorted ones.
+    no groups. Lists count as tuples, sets as sorted tuples.
+
+    Args:
+      frame: the table.
+      columns: names of columns.
+      plan: if given, the numbers that it cuts into buckets are grouped by bucket.
 
     Raises:
-      ValueError: a column is not there, or has values that cannot be compared.
+      ValueError: a column is not in the table, or its values cannot be compared.
     """
-    _check_columns(frame, columns)
-    return _combined(columns, [_codes(frame[name], name) for name in columns])
-
-
-def plan_groups(frame: pd.DataFrame, plan: Plan) -> Groups:
-    """Returns the groups that a plan makes: of labels, label sets or groups.
-
-    Numbers that the plan cuts into buckets are grouped by bucket.
-
-    Raises:
-      ValueError: a column of the plan is not in the table, or has values that cannot be
-        compared.
-    """
-    columns = weights.plan_columns(plan)
-    _check_columns(frame, columns, " Of a plan without groupby, its own are taken.")
-    coded = []
-    for number, name in enumerate(columns):
-        column = plan.grouping.columns[number] if plan.grouping else None
-        if column is None or column.boundaries is None:
-            coded.append(_codes(frame[name], name))
-        else:
-            values = pd.to_numeric(frame[name]).to_numpy(np.float64, na_value=np.nan)
-            coded.append(weights.buckets(column, values))
-    return _combined(columns, coded)
-
-
-def _check_columns(frame: pd.DataFrame, columns: Sequence[str], hint: str = "") -> None:
-    missing = [name for name in columns if name not in frame.columns]
+    table = dict(frame.items())
+    missing = [name for name in columns if name not in table]
     if missing:
+        hint = " Without groupby, the columns of the plan are taken." if plan else ""
         raise ValueError(
             f"groupby must name columns of samples, got {missing[0]!r}. Columns: "
-            f"{list(frame.columns)!r}.{hint}"
+            f"{list(table)!r}.{hint}"
         )
     if len(set(columns)) < len(columns):
         raise ValueError(f"groupby must name each column once, got {list(columns)!r}.")
-
-
-def _codes(column: pd.Series, name: str) -> tuple[np.ndarray, list[Any]]:
-    """Returns int64 [rows], an index into the values, -1 if missing; and the values."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes = column.cat.codes.to_numpy(np.int64)
-        return codes, [plain(value) for value in column.cat.categories]
-    if column.dtype == object and pd.api.types.infer_dtype(column) == "mixed":
-        column = pd.Series([plain(value) for value in column], dtype=object)
-    try:
-        codes, values = pd.factorize(column)
-        values = [plain(value) for value in values]
-        order = sorting(values)
-    except TypeError as error:
-        raise ValueError(
-            f"column {name!r} must have values that can be hashed to group by it: "
-            f"{error}."
-        ) from None
-    ranks = np.empty(len(order) + 1, np.int64)
-    ranks[order], ranks[-1] = np.arange(len(order)), -1
-    return ranks[codes], [values[place] for place in order]
-
-
-def _combined(columns: Sequence[str], coded: Sequence[tuple]) -> Groups:
-    """Joins the codes of columns into groups that occur, in the order of codes."""
-    ids, keys = None, [()]
-    for codes, values in coded:
+    grouped = plan.grouping.columns if plan and plan.grouping else ()
+    cuts = {column.name: column for column in grouped if column.boundaries is not None}
+    ids = np.zeros(len(frame), np.int64)
+    keys: list[Any] = [()]
+    for name in columns:
+        if name in cuts:
+            codes, values = _bucket_codes(table[name], cuts[name])
+        else:
+            codes, values = _value_codes(table[name])
         # The missing value is the last one.
-        codes = np.where(codes < 0, len(values), codes)
-        values = [*values, None]
-        joined = codes if ids is None else ids * len(values) + codes
-        ids, found = pd.factorize(joined)
-        order = np.argsort(found)
-        ranks = np.empty(len(order), np.int64)
-        ranks[order] = np.arange(len(order))
-        ids = ranks[ids]
-        keys = [
-            (*keys[number // len(values)], values[number % len(values)])
-            for number in found[order].tolist()
-        ]
+        codes, values = np.where(codes < 0, len(values), codes), [*values, None]
+        # Only combinations that occur, in the order of codes.
+        ids, found = pd.factorize(ids * len(values) + codes, sort=True)
+        pairs = [divmod(number, len(values)) for number in found.tolist()]
+        keys = [(*keys[first], values[last]) for first, last in pairs]
     if len(columns) == 1:
         keys = [key for (key,) in keys]
     return Groups(tuple(columns), tuple(keys), ids.astype(np.int32), np.bincount(ids))
+
+
+def plan_columns(plan: Plan) -> list[str]:
+    """Returns the columns of a table that a plan groups rows by."""
+    if plan.grouping is None:
+        return [plan.label_key]
+    return [column.name for column in plan.grouping.columns]
 
 
 def plain(value: Any) -> Any:
@@ -151,18 +130,46 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, (set, frozenset)):
         items = [plain(item) for item in value]
-        return tuple(items[place] for place in sorting(items))
+        return tuple(items[place] for place in sort_order(items))
     return value.item() if isinstance(value, np.generic) else value
 
 
-def sorting(values: Sequence) -> list[int]:
+def sort_order(values: Sequence) -> list[int]:
     """Returns the indices that sort values; those of several types, type by type."""
     try:
         return sorted(range(len(values)), key=values.__getitem__)
     except TypeError:
+        return sorted(
+            range(len(values)),
+            key=lambda place: (type(values[place]).__name__, repr(values[place])),
+        )
 
-        def by_type(place):
-            value = values[place]
-            return type(value).__name__, repr(value)
 
-        return sorted(range(len(values)), key=by_type)
+def _value_codes(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Returns int64 [rows], an index into the values, -1 if missing; and the values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy(np.int64)
+        return codes, [plain(value) for value in column.cat.categories]
+    name = column.name
+    if column.dtype == object and pd.api.types.infer_dtype(column) == "mixed":
+        column = pd.Series([plain(value) for value in column], dtype=object)
+    try:
+        codes, values = pd.factorize(column)
+        values = [plain(value) for value in values]
+        order = sort_order(values)
+    except TypeError as error:
+        raise ValueError(
+            f"column {name!r} must have values that can be hashed to group by it: "
+            f"{error}."
+        ) from None
+    # Of the inverse permutation, -1 takes the last one.
+    ranks = np.append(np.argsort(order), -1)
+    return ranks[codes], [values[place] for place in order]
+
+
+def _bucket_codes(column: pd.Series, cut: Column) -> tuple[np.ndarray, list[Interval]]:
+    """Returns int64 [rows], the bucket of each row, -1 if missing; and the buckets."""
+    numbers = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
+    codes = np.searchsorted(np.array(cut.boundaries), numbers, side="right")
+    buckets = [Interval(cut, code) for code in range(cut.size)]
+    return np.where(np.isnan(numbers), -1, codes), buckets

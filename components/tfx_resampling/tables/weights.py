@@ -1,4 +1,4 @@
-"""Weights of groups from their counts. NumPy only."""
+"""Weights of groups: the share of draws of each, from its count or from a plan."""
 
 import inspect
 import math
@@ -12,147 +12,11 @@ import numpy as np
 from tfx_resampling.core import targets
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.factors import record_factors
-from tfx_resampling.core.groups import Column
+from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.tables.row_groups import Interval, plan_columns
 
-
-def plan_columns(plan: Plan) -> list[str]:
-    """Returns the columns of a table that a plan groups rows by."""
-    if plan.grouping is None:
-        return [plan.label_key]
-    return [column.name for column in plan.grouping.columns]
-
-
-def plan_weights(
-    plan: Plan, counts: np.ndarray, keys: Sequence, columns: Sequence[str]
-) -> np.ndarray:
-    """Returns float64 [groups], what an epoch of the plan is expected to emit of each.
-
-    n times the repeat factor r of the group's rows, as in `core.factors`: of their
-    label, their label set (a tuple), or their group. Factors are those of the final
-    epochs of a plan with a schedule. Rows without a label have the plan's
-    `unlabeled_factor`.
-
-    Args:
-      plan: the plan.
-      counts: int64 [groups], rows of each group.
-      keys: the groups; tuples of values if there are several columns.
-      columns: the columns that they are groups of. Labels are in `plan.label_key`, or
-        in the only column.
-
-    Raises:
-      ValueError: a column that the plan needs is not among them, or a value that the
-        plan does not know.
-    """
-    if plan.grouping is not None:
-        factors = _group_factors(plan, keys, columns)
-    else:
-        factors = _label_factors(plan, keys, columns)
-    return np.asarray(counts, np.float64) * factors
-
-
-def _label_factors(plan: Plan, keys, columns) -> np.ndarray:
-    if len(columns) > 1:
-        _check_columns(plan, columns)
-        place = list(columns).index(plan.label_key)
-        keys = [key[place] for key in keys]
-    index = {label: i for i, label in enumerate(plan.groups)}
-    rows = []
-    for key in keys:
-        values = key if isinstance(key, tuple) else (key,)
-        names = {as_label(value) for value in values if not _is_missing(value)}
-        unknown = sorted(names - set(index))
-        if unknown:
-            raise ValueError(
-                f"labels of group {key!r} must be labels of the plan, got "
-                f"{unknown[0]!r}. Labels: {list(plan.groups[:20])!r}"
-                f"{' ...' if len(plan.groups) > 20 else ''}. Make the plan from this "
-                "data."
-            )
-        rows.append(sorted(index[name] for name in names))
-    label_sets = LabelSets.from_sets(rows, [1] * len(rows))
-    return record_factors(np.array(plan.factors), label_sets, **plan.rule)
-
-
-def _group_factors(plan: Plan, keys, columns) -> np.ndarray:
-    _check_columns(plan, columns)
-    places = [list(columns).index(name) for name in plan_columns(plan)]
-    known = {group: i for i, group in enumerate(plan.grouping.groups)}
-    factors = np.empty(len(keys))
-    for number, key in enumerate(keys):
-        values = key if len(columns) > 1 else (key,)
-        codes = tuple(
-            _code(column, values[place])
-            for column, place in zip(plan.grouping.columns, places)
-        )
-        if codes not in known:
-            raise ValueError(
-                f"group {key!r} must be one of the {len(known)} groups of the plan, "
-                "which it is not. Make the plan from this data."
-            )
-        factors[number] = plan.factors[known[codes]]
-    return np.clip(factors, plan.min_factor, plan.max_factor)
-
-
-def _check_columns(plan: Plan, columns: Sequence[str]) -> None:
-    missing = [name for name in plan_columns(plan) if name not in columns]
-    if missing:
-        raise ValueError(
-            f"groups must be of the plan's columns {plan_columns(plan)!r}, got groups "
-            f"of {list(columns)!r}. Leave groupby out to group by the plan's columns."
-        )
-
-
-def _code(column: Column, value: Any) -> int | None:
-    """Returns the code of a value in a column of groups; None if it is unknown."""
-    if _is_missing(value):
-        return column.missing
-    if column.boundaries is not None:
-        if isinstance(value, Interval):
-            return value.code
-        return int(np.searchsorted(column.boundaries, value, side="right"))
-    name = as_label(value)
-    return column.values.index(name) if name in column.values else None
-
-
-def as_label(value: Any) -> str:
-    """Returns a value as plans write labels: text, integers in decimal."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, (float, np.floating)) and value.is_integer():
-        return str(int(value))  # A column of integers with missing values.
-    return str(int(value)) if isinstance(value, numbers.Integral) else str(value)
-
-
-def _is_missing(value: Any) -> bool:
-    # As in records: an empty string is a label only if somebody wrote it.
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-class Interval(str):
-    """A bucket of a column of numbers, named as in the plan: "[18, 65)".
-
-    Attributes:
-      code: number of the bucket.
-    """
-
-    code: int
-
-    def __new__(cls, column: Column, code: int):
-        """Makes the bucket number `code` of a column."""
-        interval = super().__new__(cls, column.describe(code).partition("=")[2])
-        interval.code = code
-        return interval
-
-
-def buckets(column: Column, values: np.ndarray) -> tuple[np.ndarray, list[Interval]]:
-    """Returns int64 [n], the bucket of each of `values` (NaN: -1), and the buckets."""
-    codes = np.searchsorted(column.boundaries, values, side="right")
-    return np.where(np.isnan(values), -1, codes), [
-        Interval(column, code) for code in range(column.size)
-    ]
-
-
+# How groups are weighed: `group_weights` has the table.
 Weighing = str | Mapping | Plan | Callable
 
 # Name -> weight of a group of n rows.
@@ -163,7 +27,7 @@ WEIGHINGS = {
     "log": np.log,
     "logx+1": lambda n: np.log(n) + 1,
 }
-# Groups that a message names; more are counted.
+# Groups or labels that a message names; more are counted.
 _NAMED = 20
 
 
@@ -186,7 +50,7 @@ def group_weights(
     Args:
       weighing: as above.
       counts: int64 [groups], rows of each group, >= 1.
-      keys: the groups (`groups.Groups.keys`).
+      keys: the groups (`row_groups.Groups.keys`).
       columns: the columns that they are groups of.
 
     Raises:
@@ -195,7 +59,7 @@ def group_weights(
     """
     check_weighing(weighing)
     if isinstance(weighing, Plan):
-        weights = plan_weights(weighing, counts, keys, columns)
+        weights = _plan_weights(weighing, counts, keys, columns)
     elif isinstance(weighing, str) and weighing in WEIGHINGS:
         weights = WEIGHINGS[weighing](np.asarray(counts, np.float64))
     elif isinstance(weighing, (str, Mapping)):
@@ -238,7 +102,7 @@ def _unknown(weighing: Any) -> str:
 def _target_weights(target, counts, keys, columns) -> np.ndarray:
     names = tuple(group_name(key, columns) for key in keys)
     if isinstance(target, Mapping):
-        by_key = {key: name for key, name in zip(keys, names)}
+        by_key = dict(zip(keys, names))
         target = {by_key.get(key, key): value for key, value in target.items()}
     target = targets.parse(target)
     if len(set(names)) < len(names) and not isinstance(target, str):
@@ -250,8 +114,6 @@ def _target_weights(target, counts, keys, columns) -> np.ndarray:
     if targets.fixes_size(target):
         total = int(natural.sum())
         return natural * targets.fixed_factors(target, names, natural, total)
-    if target == "log" and not (natural > 1).any():
-        return np.zeros_like(natural)  # `_checked` says it in the words of groups.
     return targets.target_shares(target, names, natural)
 
 
@@ -320,3 +182,95 @@ def _checked(weights: np.ndarray, weighing: Weighing, keys: Sequence) -> np.ndar
     # First to at most 1: a sum of large weights might overflow.
     weights = weights / largest
     return weights / math.fsum(weights)
+
+
+def _plan_weights(plan: Plan, counts, keys, columns) -> np.ndarray:
+    """Returns float64 [groups], how many samples of each an epoch is expected to emit.
+
+    n times the repeat factor r of the group's rows, as in `core.factors`: of their
+    label, their label set (a tuple), or their group. Factors are those of the final
+    epochs of a plan with a schedule. Rows without a label have the plan's
+    `unlabeled_factor`. Labels are in `plan.label_key`, or in the only column.
+
+    Raises:
+      ValueError: a column that the plan needs is not among them, or a value that the
+        plan does not know.
+    """
+    needed = plan_columns(plan)
+    is_needed = plan.grouping is not None or len(columns) > 1
+    if is_needed and not set(needed) <= set(columns):
+        raise ValueError(
+            f"groups must be of the plan's columns {needed!r}, got groups of "
+            f"{list(columns)!r}. Leave groupby out to group by the plan's columns."
+        )
+    if len(columns) > 1:
+        places = [list(columns).index(name) for name in needed]
+        values = [tuple(key[place] for place in places) for key in keys]
+    else:
+        values = [(key,) for key in keys]
+    if plan.grouping is None:
+        factors = _label_factors(plan, keys, values)
+    else:
+        factors = _group_factors(plan, plan.grouping, keys, values)
+    return np.asarray(counts, np.float64) * factors
+
+
+def _label_factors(plan: Plan, keys, values) -> np.ndarray:
+    index = {label: i for i, label in enumerate(plan.groups)}
+    rows = []
+    for key, (value,) in zip(keys, values):
+        labels = value if isinstance(value, tuple) else (value,)
+        names = {_as_label(label) for label in labels if not _is_missing(label)}
+        unknown = sorted(names - set(index))
+        if unknown:
+            raise ValueError(
+                f"labels of group {key!r} must be labels of the plan, got "
+                f"{unknown[0]!r}. Labels: {list(plan.groups[:_NAMED])!r}"
+                f"{' ...' if len(plan.groups) > _NAMED else ''}. Make the plan from "
+                "this data."
+            )
+        rows.append(sorted(index[name] for name in names))
+    label_sets = LabelSets.from_sets(rows, [1] * len(rows))
+    return record_factors(np.array(plan.factors), label_sets, **plan.rule)
+
+
+def _group_factors(plan: Plan, grouping: Grouping, keys, values) -> np.ndarray:
+    known: dict[tuple, int] = {group: i for i, group in enumerate(grouping.groups)}
+    factors = np.empty(len(keys))
+    for number, (key, row) in enumerate(zip(keys, values)):
+        codes = tuple(
+            _code(column, value) for column, value in zip(grouping.columns, row)
+        )
+        if codes not in known:
+            raise ValueError(
+                f"group {key!r} must be one of the {len(known)} groups of the plan, "
+                "which it is not. Make the plan from this data."
+            )
+        factors[number] = plan.factors[known[codes]]
+    return np.clip(factors, plan.min_factor, plan.max_factor)
+
+
+def _code(column: Column, value: Any) -> int | None:
+    """Returns the code of a value in a column of groups; None: the plan has no such."""
+    if _is_missing(value):
+        return column.missing
+    if column.boundaries is not None:
+        if isinstance(value, Interval):
+            return value.code
+        return int(np.searchsorted(column.boundaries, value, side="right"))
+    name = _as_label(value)
+    return column.values.index(name) if name in column.values else None
+
+
+def _as_label(value: Any) -> str:
+    """Returns a value as plans write labels: text, integers in decimal."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (float, np.floating)) and value.is_integer():
+        return str(int(value))  # A column of integers with missing values.
+    return str(int(value)) if isinstance(value, numbers.Integral) else str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    # As in records: an empty string is a label only if somebody wrote it.
+    return value is None or (isinstance(value, float) and math.isnan(value))
