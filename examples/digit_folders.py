@@ -1,6 +1,7 @@
 """Images in folders, class = folder: scikit-learn's digits with a long tail."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ def write(root: str) -> None:
     from PIL import Image
     from sklearn import datasets
 
-    digits = datasets.load_digits()
+    digits: Any = datasets.load_digits()
     for label, name in enumerate(CLASSES):
         images = digits.images[digits.target == label]
         count = round(_LARGEST * _RATIO**label)

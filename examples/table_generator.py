@@ -1,10 +1,10 @@
-"""Trains on images from folders, whose classes are drawn by weight.
+"""Trains on images from folders, with classes drawn by weight.
 
     python -m examples.table_generator [--out DIR] [--weighing W] [--epochs N]
 
 Writes scikit-learn's digits into a folder tree (class = folder, long-tailed), makes a
-table of it, draws classes by weight, and trains a small model on what is drawn. Prints
-how often each class was drawn beside how many rows it has, and draws both as bars into
+table of it, draws classes by weight, and trains a small model on the samples. Prints
+the rows and the drawn samples of each class, and draws both as bars into
 DIR/frequencies.png. The same seed gives the same samples and augmentation.
 """
 
@@ -13,6 +13,7 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -40,10 +41,10 @@ def frequencies(
       drawn: the group of each sample that was drawn.
       order: the groups.
     """
-    table = pd.DataFrame({"rows": rows.value_counts()}).reindex(order)
+    table = pd.DataFrame({"rows": rows.value_counts()}).reindex(list(order))
     table["share of rows"] = table["rows"] / table["rows"].sum()
     samples = pd.Series(list(drawn)).value_counts()
-    table["samples"] = samples.reindex(order).fillna(0).astype(int)
+    table["samples"] = samples.reindex(list(order)).fillna(0).astype(int)
     table["share of samples"] = table["samples"] / table["samples"].sum()
     table["samples per row"] = table["samples"] / table["rows"]
     return table
@@ -121,7 +122,7 @@ def recalls(model: keras.Model, generator) -> pd.Series:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", default="runs/example-table")
     parser.add_argument("--weighing", default="square root")
     parser.add_argument("--epochs", type=int, default=10)
@@ -152,9 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=args.seed,
     )
     model = make_model()
-    model.fit(generator, epochs=args.epochs, verbose=2)
+    per_epoch: Any = 2  # Keras' own type for `verbose` is str.
+    model.fit(generator, epochs=args.epochs, verbose=per_epoch)
 
-    # What an epoch starts with is what a generator without maps tells as well.
+    # Without maps, a generator yields the same samples as it does in training.
     drawn = generator.get_samples_numpy(batch=False)
     drawn = itertools.islice(drawn, args.epochs * len(generator) * _BATCH)
     table = frequencies(

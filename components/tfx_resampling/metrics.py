@@ -52,7 +52,8 @@ class AveragePrecision(metric_types.Metric):
     """
 
     def __init__(self, name: str = NAME):
-        super().__init__(_computations, name=name)
+        # TFMA passes keywords, and only those that the function has.
+        super().__init__(_computations, name=name)  # pyright: ignore[reportArgumentType]
 
 
 def _computations(
@@ -100,9 +101,9 @@ class _Accumulator:
 
     def join(self) -> None:
         if self.pending:
-            batch = tuple(map(np.concatenate, zip(*self.pending)))
+            labels, scores, weights = map(np.concatenate, zip(*self.pending))
             self.pending = []
-            self._extend(batch)
+            self._extend((labels, scores, weights))
 
     def merge(self, other: "_Accumulator") -> None:
         other.join()
