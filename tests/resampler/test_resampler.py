@@ -12,9 +12,7 @@ from tfx import types
 from tfx.components.statistics_gen import executor as statistics_executor
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
-from tfx.proto.example_gen_pb2 import (
-    PayloadFormat,  # pyright: ignore[reportAttributeAccessIssue]
-)
+from tfx.proto.example_gen_pb2 import PayloadFormat
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_resampling import artifacts
 from tfx_resampling.resampler import executor, spec

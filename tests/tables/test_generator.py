@@ -4,6 +4,7 @@ import itertools
 import logging as python_logging
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ SAMPLES = pd.DataFrame(
         "labels": [("x", "y")[: 1 + i % 2] for i in range(100)],
     }
 )
-GROUPED = dict(sampling_groupby=["folder"], sampling_group_weighing="square root")
+GROUPED: Any = dict(sampling_groupby=["folder"], sampling_group_weighing="square root")
 
 
 def ids(generator, count=None):
@@ -98,7 +99,7 @@ def test_the_same_seed_in_a_new_process():
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    options = dict(shuffle=True, repeat=True, **GROUPED)
+    options: Any = dict(shuffle=True, repeat=True, **GROUPED)
     assert run.stdout.split("\n")[-2] == str(
         ids(DataGenerator(SAMPLES, seed=9, **options), 200)
     )
@@ -202,7 +203,7 @@ def test_build_dataset_is_overridden():
     assert "twice" not in next(iter(mapped.get_samples()))
 
     class Nothing(DataGenerator):
-        def build_dataset(self, ds):
+        def build_dataset(self, ds) -> Any:
             return None
 
     with pytest.raises(TypeError, match="must return a tf.data.Dataset, got None"):
@@ -221,7 +222,9 @@ def test_epochs_have_at_most_so_many_samples():
     assert len(DataGenerator(SAMPLES, max_epoch_samples=33)) == 2
     assert len(DataGenerator(SAMPLES, batch_size=100)) == 1
     # Of what is drawn once, rows of weight 0 are no part.
-    options = dict(sampling_groupby="id", sampling_group_weighing=lambda n, g: g < 10)
+    options: Any = dict(
+        sampling_groupby="id", sampling_group_weighing=lambda n, g: g < 10
+    )
     with pytest.warns(UserWarning, match="never drawn"):
         assert len(DataGenerator(SAMPLES, batch_size=1, **options)) == 10
         assert len(DataGenerator(SAMPLES, batch_size=1, repeat=True, **options)) == 100

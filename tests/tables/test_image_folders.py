@@ -1,5 +1,7 @@
 """Generators of images and classes, and predictions."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,7 +55,7 @@ def test_images_and_classes(samples):
 )
 def test_classes_are_found(categories, classes):
     frame = pd.DataFrame({"path": ["x", "y"], "category": categories})
-    encoder = build_image_data_generator(frame).get_dataset_actions()[-1].function
+    encoder: Any = build_image_data_generator(frame).get_dataset_actions()[-1].function
     assert encoder.classes == classes
 
 

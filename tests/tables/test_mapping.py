@@ -1,6 +1,7 @@
 """Mapped functions: what they get, seeds above all, and what they must return."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,7 +215,8 @@ def test_a_function_that_changes_the_number_of_samples():
 
 
 def test_what_is_mapped_must_be_a_function():
-    for function in (3, None, [3]):
+    wrong: Any = (3, None, [3])
+    for function in wrong:
         with pytest.raises(TypeError, match="map_func must be a function, got"):
             DataGenerator(SAMPLES).map(function)
 

@@ -1,6 +1,7 @@
 """Functions to map over samples: classes, files, images and augmentation."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tfx_resampling.tables.frame import SampleTable, as_frame
 
 from tests.images import image_files
 
+WRONG: Any = 7
 IDS = [{"id": 1}, {"id": 2}]
 RNG = np.random.default_rng(8)
 IMAGE = tf.image.resize(RNG.random((4, 5, 3)), (12, 16), "bicubic").numpy().clip(0, 1)
@@ -223,7 +225,8 @@ def test_only_the_first_skipped_files_are_named(folder, caplog):
 def test_pixels(folder, channels):
     loader = ImageLoader(channels=channels, scale=None)
     dataset = load(folder, ["c.png", "c.png"], loader)
-    assert dataset.element_spec["img"].shape[1:] == [None, None, channels]
+    spec: Any = dataset.element_spec
+    assert spec["img"].shape[1:] == [None, None, channels]
     (batch,) = dataset
     expected = image_files.pixels((folder / "c.png").read_bytes(), channels)
     images = batch["img"].numpy().astype(int)
@@ -244,9 +247,9 @@ def test_size_and_scale(folder):
     "make, message",
     [
         (lambda: FileLoader(on_error="ignore"), "on_error must be one of .*'ignore'"),
-        (lambda: FileLoader(reader="x"), "reader must be a function"),
+        (lambda: FileLoader(reader=WRONG), "reader must be a function"),
         (lambda: ImageLoader(channels=2), "channels must be 1 or 3, got 2"),
-        (lambda: ImageLoader(size=7), "size must be"),
+        (lambda: ImageLoader(size=WRONG), "size must be"),
     ],
 )
 def test_bad_options_of_loaders(make, message):

@@ -2,15 +2,13 @@
 
 import json
 import os
+from typing import Any
 
 import pytest
 import tfx_resampling as tr
 from tfx.components.trainer import executor as stock_executor
 from tfx.orchestration.data_types import RuntimeParameter
-from tfx.proto.trainer_pb2 import (
-    EvalArgs,  # pyright: ignore[reportAttributeAccessIssue]
-    TrainArgs,  # pyright: ignore[reportAttributeAccessIssue]
-)
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import proto_utils
 from tfx_resampling import artifacts
@@ -149,7 +147,8 @@ def test_train_steps_may_be_set_when_a_run_starts(examples, tmp_path):
     for directory, steps in (("a", 20), ("b", 20.0)):
         seen = execute(str(tmp_path / directory), do, {}, train_steps=steps)
         assert seen["train_steps"] == 20
-    for wrong in (0, -1, 2.5, True, "many"):
+    wrong_steps: Any = (0, -1, 2.5, True, "many")
+    for wrong in wrong_steps:
         with pytest.raises(ValueError, match="train_steps must be an integer from 1"):
             tr.Trainer(examples=examples, run_fn="a.b", train_steps=wrong)
 

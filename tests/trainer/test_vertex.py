@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import tfx_resampling as tr
@@ -68,7 +69,8 @@ def start(tmp_path, monkeypatch, recorder):
     for name, (artifact,) in outputs.items():
         artifact.uri = str(tmp_path / name)
     trainer = component(examples, plan)
-    assert trainer.executor_spec.executor_class is VertexExecutor
+    executor_spec: Any = trainer.executor_spec
+    assert executor_spec.executor_class is VertexExecutor
 
     def local(client_options):
         # The real client, with another address and no credentials.

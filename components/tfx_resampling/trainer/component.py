@@ -7,10 +7,7 @@ from tfx.components.trainer import component
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.orchestration import data_types
-from tfx.proto.trainer_pb2 import (
-    EvalArgs,  # pyright: ignore[reportAttributeAccessIssue]
-    TrainArgs,  # pyright: ignore[reportAttributeAccessIssue]
-)
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.utils import json_utils
