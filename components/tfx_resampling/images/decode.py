@@ -148,7 +148,7 @@ def _resized(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
     resized = tf.cond(
         shrinks,
         lambda: tf.image.resize(image, size, antialias=True),
-        # Where it grows the same to within 0.02 of 255; where it is equal, no change.
+        # Enlarged, the same to within 0.02 of 255; of equal size, unchanged.
         lambda: tf.image.resize(image, size),
     )
     return tf.ensure_shape(resized, [*size, image.shape[2]])

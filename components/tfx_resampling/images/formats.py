@@ -38,7 +38,7 @@ class Format(NamedTuple):
 def decode_gif(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the first frame, uint8 [h, w, 3], and whether it fills the canvas."""
     image = tf.io.decode_image(encoded, 3, expand_animations=False)
-    # The op makes the canvas of a GIF as large as the largest frame, and cuts off what
+    # The op makes the canvas as large as the largest frame, and cuts off the part that
     # a smaller one's offset moves over its edge: the first frame would be shifted.
     canvas = tf.strings.substr(padded(encoded, 10), 6, 4)
     canvas = tf.cast(tf.io.decode_raw(canvas, tf.uint16), tf.int32)

@@ -78,7 +78,7 @@ def _elements(dataset: tf.data.Dataset) -> Iterator[Any]:
 
 
 def _samples(batch: Any) -> Iterator[Any]:
-    """Yields the samples of a batch; lists of ragged rows are no structure."""
+    """Yields the samples of a batch; lists of ragged rows are leaves."""
     if isinstance(batch, dict):
         for row in zip(*map(_samples, batch.values())):
             yield dict(zip(batch, row))

@@ -14,7 +14,7 @@ from tfx_resampling.tables.row_groups import plain
 _ROWS, _BYTES = 2**16, 2**24
 # Kinds of NumPy types that are types of tensors: bool, integers, floats, complex.
 _NUMERIC = "biufc"
-# What pandas calls columns of objects that become one type of tensor.
+# Names that pandas has for columns of objects which become one type of tensor.
 _TEXTS = ("string", "bytes")
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean", "decimal")
 _LISTS = (tuple, list, np.ndarray, set, frozenset)
@@ -24,8 +24,7 @@ def as_frame(samples: Any) -> pd.DataFrame:
     """Returns samples as a DataFrame; a DataFrame is returned as it is.
 
     Args:
-      samples: a DataFrame, or what makes one: a list (or array) of dicts, a dict of
-        columns.
+      samples: a DataFrame, a list (or array) of dicts, or a dict of columns.
 
     Raises:
       ValueError: no rows, no columns, or names of columns that are not distinct

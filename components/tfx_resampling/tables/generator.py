@@ -49,7 +49,7 @@ class DataGenerator(keras.utils.PyDataset):
         model.fit(generator, epochs=3)
 
     `fit`, `evaluate` and `predict` of Keras take a generator: each call starts anew, an
-    epoch is `len(generator)` batches, and the next one goes on with what follows.
+    epoch is `len(generator)` batches, and the next one goes on from there.
     Without `repeat`, each epoch has every row again: in another order if shuffled, and
     with other seeds.
 
@@ -180,7 +180,7 @@ class DataGenerator(keras.utils.PyDataset):
         Args:
           map_func: the function, or a list of functions and None, which is left out.
           num_parallel_calls: passed to `tf.data.Dataset.map`.
-          **kwargs: passed to it as well.
+          **kwargs: passed to it too.
 
         Raises:
           TypeError: `map_func` is not a function.
@@ -243,7 +243,7 @@ class DataGenerator(keras.utils.PyDataset):
                 self._structure(structure),
                 batch=batch,
                 batch_size=self.batch_size,
-                # All draws have numbers of their own, whatever their epoch.
+                # Each draw has another number, whatever its epoch.
                 first_number=epoch * int(self._order.size) if epoch else 0,
                 num_batches=None if is_overridden else self._size,
                 keep=keep,

@@ -1,4 +1,4 @@
-"""How a generator maps functions over samples: their seeds, and what they return."""
+"""How a generator maps functions over samples: batching, seeds, checks of results."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ class Action(NamedTuple):
 
     @property
     def skip_key(self) -> str | None:
-        """Key of a bool in what it returns: samples where it is true are left out."""
+        """Key of a bool in its result: samples with True there are left out."""
         return getattr(self.function, "skip_key", None)
 
     @property
@@ -208,7 +208,7 @@ def _rebatched(
     ragged_type: Any = tf.RaggedTensor
 
     def as_ragged(row):
-        # Of one row: tf.data batches what has a ragged dimension.
+        # Of one row: tf.data batches tensors with a ragged dimension.
         return ragged_type.from_tensor(row[tf.newaxis])
 
     dataset = dataset.map(lambda *parts: changed(as_ragged, *parts)).batch(batch_size)
@@ -252,7 +252,7 @@ def _sample_seeds(seed: int, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def _checked(result: Any, numbers: tf.Tensor, action: Action) -> Sample:
-    """Returns what a function returned if it is samples, as many as it got.
+    """Returns the result of a function, checked to be as many samples as it got.
 
     Raises:
       TypeError: it is not a dict of tensors with strings as keys.
@@ -262,7 +262,7 @@ def _checked(result: Any, numbers: tf.Tensor, action: Action) -> Sample:
     if not isinstance(result, Mapping) or not all(isinstance(k, str) for k in result):
         raise TypeError(
             f"mapped function {action.name!r} must return a dict name -> tensor, the "
-            f"sample with what it adds, got {result!r}. output_structure makes tuples."
+            f"sample with its additions, got {result!r}. output_structure makes tuples."
         )
     result = {key: _as_tensor(key, value, action) for key, value in result.items()}
     if action.is_unbatched:

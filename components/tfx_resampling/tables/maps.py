@@ -26,8 +26,8 @@ class DataGeneratorMap(abc.ABC):
 
     Attributes:
       apply_unbatched: whether it gets one sample, and not a batch of them.
-      skip_key: None, or the key of a bool in what it returns: samples where it is true
-        are left out.
+      skip_key: None, or the key of a bool in its result: samples with True there are
+        left out.
     """
 
     apply_unbatched: bool = False
@@ -35,7 +35,7 @@ class DataGeneratorMap(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Sample:
-        """Returns a sample, or batch, with what it adds: (x) or (x, seed) -> sample.
+        """Returns a changed sample or batch: a function (x) or (x, seed) -> sample.
 
         x is the sample, its own copy of the dict; seed is int64 [2], or [batch, 2], for
         stateless random ops.

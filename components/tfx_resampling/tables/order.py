@@ -40,7 +40,7 @@ class DrawOrder:
     group comes once before any of them comes again.
 
     With `repeat` a number each row comes that often; a group whose rows are used up is
-    passed over, and the others share by their weights what is left. (They keep to the
+    passed over, and the others share the remaining draws by weight. (They keep to the
     quota among themselves from then on; it starts anew at the end of a block in which a
     group was used up.)
 
@@ -85,7 +85,7 @@ class DrawOrder:
         """Yields the rows that are drawn, in order, as blocks int64 [n], n >= 1.
 
         Args:
-          epoch: each has an order of its own if shuffled; otherwise they are the same.
+          epoch: shuffled, each has another order; otherwise all are the same.
         """
         # Seeds of groups, of the order within groups; hashed, so that no two meet.
         seeds = draws.mix(
@@ -240,12 +240,12 @@ class RandomOrder:
 
 
 class Permutations:
-    """Permutations of 0 to n - 1 for many sizes n at once, each by a key of its own.
+    """Permutations of 0 to n - 1 for many sizes n at once, each by its own key.
 
     A Feistel network on ceil(log2 n) bits whose rounds hash half of the bits into the
-    other half. It permutes 2**bits numbers; what comes out as n or above is put in
-    again until it does not (cycle walking: Black & Rogaway, CT-RSA 2002), fewer than
-    two times on average.
+    other half. It permutes 2**bits numbers; a result of n or above is permuted again
+    until it is below (cycle walking: Black & Rogaway, CT-RSA 2002), fewer than two
+    times on average.
 
     Args:
       sizes: int64 [groups], the sizes n, >= 1.

@@ -42,7 +42,7 @@ def group_weights(
     | "square root", "log", "logx+1" | n ** 0.5, ln n, ln n + 1 |
     | a target of the planner, "power:0.3", a mapping... | as `core.targets` says |
     | a `Plan` | n times the repeat factor of the group's labels or group |
-    | a function of n, or of (n, group) | what it returns |
+    | a function of n, or of (n, group) | its result |
 
     A mapping has groups (or their names) as keys: shares as floats, counts as integers.
     A group of weight 0 is never drawn; a warning names such groups.
