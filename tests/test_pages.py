@@ -14,9 +14,13 @@ import os
 import pathlib
 import re
 import shlex
+import subprocess
+import sys
 import types
 
+import click
 import pytest
+import tfx_resampling
 import yaml
 from tfx_resampling.cli import main
 
@@ -26,6 +30,8 @@ from tests.images import image_files
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"^```(\w+)([^\n`]*)\n(.*?)^```$", re.S | re.M)
+# What a page of HTML loads from elsewhere.
+LOADED = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=.?(https?:[^>]*)")
 # Languages of blocks that are not run: pictures in letters, contents of files.
 _SHOWN = {"text", "html", "toml"}
 # What makes a page take many seconds: components, Beam, training.
@@ -98,6 +104,36 @@ def test_links_of_the_readme_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_api_page_has_every_public_name():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^::: tfx_resampling\.([\w.]+)$", text, re.M))
+    named = {name.rpartition(".")[2] for name in listed}
+    assert set(tfx_resampling.__all__) - {"__version__"} <= named
+    assert {
+        "beam.CountLabelSets",
+        "beam.ReadResampled",
+        "beam.WriteResampled",
+    } <= listed
+
+
+@pytest.mark.long
+def test_pages_are_built_without_a_network(tmp_path):
+    nowhere = "http://127.0.0.1:9"
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path)],
+        env={**os.environ, "http_proxy": nowhere, "https_proxy": nowhere},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) >= len(PAGES)
+    for page in pages:
+        loaded = LOADED.findall(page.read_text(encoding="utf-8"))
+        assert not loaded, (page, loaded)
 
 
 def _silent(*_, **__):
@@ -181,10 +217,29 @@ def _check_pip(block, words, *_):
 
 
 def _check_module(block, words, *_):
-    if words[1] == "-m":
-        assert importlib.util.find_spec(words[2]), f"{block.place}: {words[2]}"
-    else:
-        assert (ROOT / words[1]).exists(), f"{block.place}: {words[1]}"
+    """Checks that the module is there, and that its command has the options."""
+    assert words[1] == "-m" and importlib.util.find_spec(words[2]), (block.place, words)
+    if words[2].startswith("pipelines."):
+        module = importlib.import_module(words[2])
+        found = {
+            flag
+            for command in vars(module).values()
+            if isinstance(command, click.Command)
+            for flag in _flags(command)
+        }
+        asked = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert asked <= found | {"--help"}, (block.place, asked - found)
+
+
+def _flags(command: click.Command) -> set[str]:
+    flags = {
+        flag
+        for parameter in command.params
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
+    if isinstance(command, click.Group):
+        flags.update(*map(_flags, command.commands.values()))
+    return flags
 
 
 def _model(_):
