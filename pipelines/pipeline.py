@@ -44,6 +44,8 @@ class PipelineOptions:
         Resampler lays out so that little else is read) or "materialize" (Resampler
         writes an epoch of samples, and training reads these).
       push_to: directory to which a blessed model is pushed.
+      input_options: how training reads records; by default such that a job that was
+        killed and is started again ends with the same weights.
       image_key: feature with the encoded image.
       image_size: (height, width) of the model's input.
       batch_size: samples per batch.
@@ -72,6 +74,7 @@ class PipelineOptions:
     label_dtype: str = "bytes"
     count_label_sets: bool = True
     resample: str = "online"
+    input_options: tr.InputOptions = tr.InputOptions(deterministic=True)
     image_key: str = "image/encoded"
     image_size: tuple[int, int] = (32, 32)
     batch_size: int = 64
@@ -150,6 +153,7 @@ def _components(options: PipelineOptions) -> list[object]:
         eval_args=tfx.proto.EvalArgs(splits=["eval"], num_steps=options.eval_steps),
         custom_config={
             "batch_size": options.batch_size,
+            "input_options": options.input_options.to_dict(),
             "image_key": options.image_key,
             "image_size": list(options.image_size),
             "resampled": options.resample == "materialize",

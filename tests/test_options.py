@@ -1,6 +1,7 @@
 """Options of the input pipeline: every bad value is refused by name."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -37,7 +38,7 @@ def test_bad_input_options_are_refused(options, message):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"key": ""}, "key must be a feature name, got ''"),
+        ({"key": ""}, "key must be a non-empty string, got ''"),
         ({"key": None}, "key must be"),
         ({"channels": 2}, "channels must be 1 or 3, got 2"),
         ({"channels": 0}, "channels must be"),
@@ -56,6 +57,26 @@ def test_bad_input_options_are_refused(options, message):
 def test_bad_image_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ImageOptions(**options)
+
+
+def test_input_options_survive_json():
+    options = InputOptions(epochs=3, deterministic=True, on_corrupt="skip")
+    again = InputOptions.from_dict(json.loads(json.dumps(options.to_dict())))
+    assert again == options
+    assert InputOptions.from_dict({"epochs": 2}) == InputOptions(epochs=2)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"epoch": 3}, r"unknown input options \['epoch'\]; valid: \['epochs'"),
+        ({"epochs": 0}, "epochs must be an integer >= 1 or None, got 0"),
+        ([], r"input options must be a Mapping, got \[\]"),
+    ],
+)
+def test_input_options_of_json_are_read_strictly(values, message):
+    with pytest.raises(ValueError, match=message):
+        InputOptions.from_dict(values)
 
 
 @pytest.mark.parametrize("kind", [InputOptions, ImageOptions])

@@ -1,13 +1,22 @@
-"""Options of the input pipeline, apart from the plan."""
+"""Options of the input pipeline, apart from the plan. Needs no TensorFlow."""
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tfx_resampling.validate import (
+    check_choice,
+    check_integer,
+    check_names,
+    check_text,
+    check_type,
+)
 
 COMPRESSIONS = ("auto", "", "GZIP", "ZLIB")
 ON_CORRUPT = ("error", "skip")
 
-_AUTOTUNE = -1  # As tf.data.AUTOTUNE; options need no TensorFlow.
+_AUTOTUNE = -1  # As tf.data.AUTOTUNE.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +41,18 @@ class InputOptions:
         for files with "://" in their names `cycle_length` where they are read.
       deterministic: same sequence on every run, at some cost in speed. The multiset of
         samples is the same either way.
-      compression: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP", "ZLIB".
-      on_corrupt: what a record that cannot be read or parsed is, or an image that does
-        not decode: "error" (it names file and record), or "skip" (counted, printed).
-        The rest of a file after a record that cannot be read is skipped with it.
+      compression: of the files: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP" or
+        "ZLIB".
+      on_corrupt: what to do about a record that cannot be read or parsed, or an image
+        that does not decode: "error" (it names file and record), or "skip" (counted,
+        printed). The rest of a file after a record that cannot be read is skipped too.
       service: "grpc://host:port" of a tf.data service dispatcher whose workers read,
         resample and decode instead of this process.
       service_job: consumers that name the same job share one stream, each sample going
         to one of them; None: a stream of one's own.
+
+    Raises:
+      ValueError: an option is not valid; the message names it.
     """
 
     epochs: int | None = None
@@ -49,34 +62,27 @@ class InputOptions:
     cycle_length: int = 8
     num_parallel_calls: int | None = None
     deterministic: bool = False
-    compression: str = "auto"
-    on_corrupt: str = "error"
+    compression: str = dataclasses.field(
+        default="auto", metadata={"choices": COMPRESSIONS}
+    )
+    on_corrupt: str = dataclasses.field(
+        default="error", metadata={"choices": ON_CORRUPT}
+    )
     service: str | None = None
     service_job: str | None = None
 
     def __post_init__(self):
-        for name, low, optional in (
-            ("epochs", 1, True),
-            ("start_epoch", 0, False),
-            ("shuffle_records", 0, False),
-            ("chunk_size", 1, True),
-            ("cycle_length", 1, False),
-            ("num_parallel_calls", 1, True),
-        ):
-            check_integer(name, getattr(self, name), low, optional)
+        for name in ("epochs", "chunk_size", "num_parallel_calls"):
+            check_integer(name, getattr(self, name), 1, optional=True)
+        check_integer("cycle_length", self.cycle_length, 1)
+        check_integer("start_epoch", self.start_epoch)
+        check_integer("shuffle_records", self.shuffle_records)
         if not isinstance(self.deterministic, bool):
             raise ValueError(
                 f"deterministic must be True or False, got {self.deterministic!r}."
             )
-        for name, choices in (
-            ("compression", COMPRESSIONS),
-            ("on_corrupt", ON_CORRUPT),
-        ):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {list(choices)}, got "
-                    f"{getattr(self, name)!r}."
-                )
+        check_choice("compression", self.compression, COMPRESSIONS)
+        check_choice("on_corrupt", self.on_corrupt, ON_CORRUPT)
         if self.service is not None and "://" not in str(self.service):
             raise ValueError(
                 "service must be the address of a tf.data service dispatcher, such as "
@@ -87,6 +93,22 @@ class InputOptions:
                 f"service_job must be left out without service, got "
                 f"{self.service_job!r}."
             )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "InputOptions":
+        """Returns the options that are fields of a JSON object; others have defaults.
+
+        Raises:
+          ValueError: a field that is not known or not valid.
+        """
+        check_type("input options", values, Mapping)
+        names = [field.name for field in dataclasses.fields(cls)]
+        check_names("input options", values, names)
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options as JSON types, which `from_dict` reads back."""
+        return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,34 +130,22 @@ class ImageOptions:
     size: Sequence[int] | None = None
     channels: int = 3
     scale: float | None = 1 / 255
-    augment: object | None = None
+    augment: Callable[..., Any] | None = None
 
     def __post_init__(self):
-        if not isinstance(self.key, str) or not self.key:
-            raise ValueError(f"key must be a feature name, got {self.key!r}.")
+        check_text("key", self.key)
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels!r}.")
         if self.size is not None:
             if not isinstance(self.size, (list, tuple)) or len(self.size) != 2:
                 raise ValueError(f"size must be (height, width), got {self.size!r}.")
             for name, value in zip(("height", "width"), self.size):
-                check_integer(name, value, 1, optional=False)
+                check_integer(name, value, 1)
         is_number = isinstance(self.scale, (int, float))
         if self.scale is not None and not (is_number and 0 < self.scale < float("inf")):
             raise ValueError(f"scale must be above 0 or None, got {self.scale!r}.")
         if self.augment is not None and not callable(self.augment):
             raise ValueError(f"augment must be callable, got {self.augment!r}.")
-
-
-def check_integer(name: str, value: object, low: int, optional: bool) -> None:
-    """Raises ValueError unless `value` is an integer >= `low` (or None)."""
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(
-            f"{name} must be an integer >= {low}{' or None' if optional else ''}, got "
-            f"{value!r}."
-        )
 
 
 def cores() -> int:

@@ -3,8 +3,8 @@
 TFX packs every Python file beside a module file, so this one is alone in its folder.
 
 `custom_config` of the Trainer: "image_key", "image_size" ([height, width]),
-"batch_size", "resampled" (whether the training split is what a Resampler has
-materialized). `train_args.num_steps` is the number of batches to train;
+"batch_size", "input_options" (fields of `InputOptions`), "resampled" (whether the
+training split is what a Resampler has materialized). `train_args.num_steps` is the number of batches to train;
 `eval_args.num_steps` the number of validation batches, 0 for all.
 """
 
@@ -50,6 +50,7 @@ def run_fn(fn_args: FnArgs) -> None:
         key=config.get("image_key", "image/encoded"),
         size=tuple(int(n) for n in config.get("image_size", (32, 32))),
     )
+    options = tr.InputOptions.from_dict(config.get("input_options", {}))
     keras.utils.set_random_seed(plan.seed % 2**32)
 
     run_dir = fn_args.model_run_dir
@@ -62,8 +63,7 @@ def run_fn(fn_args: FnArgs) -> None:
         image=tr.ImageOptions(
             **{**vars(image), "augment": tr.Augmentation(shift=0.06, contrast=0.2)}
         ),
-        # So that a job that was killed and is started again ends with the same weights.
-        options=tr.InputOptions(deterministic=True),
+        options=options,
         monitor=monitor,
     )
     validation = tr.input_fn(
@@ -72,7 +72,9 @@ def run_fn(fn_args: FnArgs) -> None:
         dataclasses.replace(plan.natural(), unknown_labels=1.0),
         batch_size=batch_size,
         image=image,
-        options=tr.InputOptions(epochs=1, shuffle_records=0, deterministic=True),
+        options=dataclasses.replace(
+            options, epochs=1, start_epoch=0, shuffle_records=0, deterministic=True
+        ),
     )
 
     model = build_model(len(plan.classes), (*image.size, image.channels))

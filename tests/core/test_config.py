@@ -7,6 +7,7 @@ import math
 import pytest
 from tfx_resampling.core import config
 from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.options import InputOptions
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_options_are_parsed(name, value, parsed):
         ({"unknown_labels": math.inf}, "unknown_labels must be .*got inf"),
         ({"unknown_labels": True}, "unknown_labels must be .*got True"),
         ({"key_feature": 5}, "key_feature must be a non-empty string, got 5"),
-        ({"seed": -1}, "seed must be an integer from 0 .*got -1"),
+        ({"seed": -1}, "seed must be an integer >= 0 and below 2.*63, got -1"),
         ({"seed": 2**63}, "seed must be"),
         ({"seed": 1.0}, "seed must be .*got 1.0"),
         ({"seed": "1"}, "seed must be"),
@@ -156,6 +157,34 @@ def test_unlabeled_is_a_factor(unlabeled, factor):
 def test_to_dict_survives_json(options):
     made = PlannerConfig("label", **options)
     assert PlannerConfig(**json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_options_are_described_once():
+    fields = {field.name: field for field in config.option_fields(PlannerConfig)}
+    assert list(fields) == [field.name for field in dataclasses.fields(PlannerConfig)]
+    assert all(field.help.endswith(".") for field in fields.values())
+    assert fields["combine"].choices == config.COMBINE_RULES
+    wires = {name: field.wire for name, field in fields.items()}
+    assert {name for name, wire in wires.items() if wire is not str} == {
+        *("min_factor", "max_factor", "tolerance", "seed")
+    }
+    assert wires["seed"] is int
+    made = PlannerConfig("y", target={"a": 0.5}, size=7, unlabeled=2, group_by=())
+    carried = {name: f.format(getattr(made, name)) for name, f in fields.items()}
+    assert carried["target"] == '{"a": 0.5}' and carried["size"] == "records:7"
+    assert all(type(v) is wires[k] for k, v in carried.items() if v is not None)
+    assert PlannerConfig(**carried) == made
+    assert [fields[name].required for name in ("label_key", "size")] == [True, False]
+
+
+def test_input_options_are_described_in_the_same_way():
+    fields = {field.name: field for field in config.option_fields(InputOptions)}
+    assert all(field.help.endswith(".") for field in fields.values())
+    assert fields["deterministic"].wire is bool and fields["epochs"].wire is int
+    assert fields["shuffle_records"].default == 10_000
+    assert "epochs" not in [
+        field.name for field in config.option_fields(InputOptions, ["epochs"])
+    ]
 
 
 @pytest.mark.parametrize(

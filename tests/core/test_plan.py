@@ -87,7 +87,7 @@ def test_every_field_is_required(field):
         ({"combine": "sum"}, "combine must be one of"),
         ({"schedule": "linear"}, "schedule must be .*'linear:10'"),
         ({"schedule": "step:0"}, "schedule must be .*got 'step:0'"),
-        ({"label_dtype": "string"}, "label_dtype must be 'bytes' or 'int64'"),
+        ({"label_dtype": "string"}, r"label_dtype must be one of \['bytes', 'int64'\]"),
     ],
 )
 def test_reading_is_strict(fields, message):

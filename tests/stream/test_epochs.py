@@ -18,9 +18,10 @@ from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.planning import make_plan
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.decision import rule
+from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
 from tfx_resampling.scan.count import count_labels
+from tfx_resampling.stream.epochs import resampled
 
 from tests import plans, tfrecords
 
@@ -209,10 +210,10 @@ def samples(files, plan, compression="", finish=None, **options) -> list:
     With `finish` one element of its data set stays one element: a list of these.
     """
     options = InputOptions(**{"epochs": 1, **options})
-    dataset = rule.resampled(
+    dataset = resampled(
         files,
         [compression] * len(files),
-        rule.DecisionRule(plan, key_dtype=tf.int64),
+        DecisionRule(plan, key_dtype=tf.int64),
         options,
         finish=finish or (lambda epoch: epoch),
     )

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from tfx_resampling.options import InputOptions, check_integer
+from tfx_resampling.options import InputOptions
 from tfx_resampling.shards.manifest import MODES
+from tfx_resampling.validate import check_choice, check_integer
 
 COMPRESSIONS = ("auto", "", "GZIP")
 
@@ -31,14 +32,10 @@ class ResampleOptions:
     on_corrupt: str = "error"
 
     def __post_init__(self):
-        for name, choices in (("mode", MODES), ("compression", COMPRESSIONS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {list(choices)}, got "
-                    f"{getattr(self, name)!r}."
-                )
+        check_choice("mode", self.mode, MODES)
+        check_choice("compression", self.compression, COMPRESSIONS)
         check_integer("num_shards", self.num_shards, 1, optional=True)
-        check_integer("epochs", self.epochs, 1, optional=False)
+        check_integer("epochs", self.epochs, 1)
         _ = self.input_options  # Checks the others.
         if self.mode == "stratify":
             for name, default in (

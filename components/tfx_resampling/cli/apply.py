@@ -5,9 +5,16 @@ import logging
 import click
 
 from tfx_resampling.cli import common
+from tfx_resampling.options import InputOptions
+
+_READING = ("epochs", "start_epoch", "on_corrupt")
 
 
-@click.command("apply")
+@click.command(
+    "apply",
+    cls=common.OptionsCommand,
+    flags=lambda: common.option_flags(InputOptions, _READING, epochs=1),
+)
 @click.argument("plan")
 @common.examples()
 @click.option("--output", required=True, metavar="DIR", help="Not yet there.")
@@ -26,7 +33,6 @@ from tfx_resampling.cli import common
     show_default=True,
     help="Of what is written; auto: as what is read.",
 )
-@common.epoch_flags
 @click.option(
     "--beam-arg",
     "beam_args",

@@ -3,12 +3,18 @@
 import click
 
 from tfx_resampling.cli import common
+from tfx_resampling.options import InputOptions
+
+_READING = ("epochs", "start_epoch", "compression", "on_corrupt")
 
 
-@click.command("check")
+@click.command(
+    "check",
+    cls=common.OptionsCommand,
+    flags=lambda: common.option_flags(InputOptions, _READING, epochs=1),
+)
 @click.argument("plan")
 @common.examples()
-@common.epoch_flags
 @common.json_flag
 def command(plan, examples, as_json, **reading):
     """Decides on every record and compares with what the plan predicts.
@@ -18,7 +24,6 @@ def command(plan, examples, as_json, **reading):
     """
     plan = common.read_plan(plan)
     common.quiet_tensorflow()
-    from tfx_resampling.options import InputOptions
     from tfx_resampling.records import files
     from tfx_resampling.scan.audit import check_plan
 

@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -158,32 +159,60 @@ def examples(required: bool = True):
     )
 
 
-on_corrupt = click.option(
-    "--on-corrupt",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="What a record that cannot be read is.",
-)
+class OptionsCommand(click.Command):
+    """A command with flags that are made of the options of dataclasses.
 
+    They are made when the command is used, so that a list of all commands needs no
+    NumPy.
+    """
 
-def epoch_flags(command):
-    """Which epochs, and what to do with unreadable records."""
-    for option in (
-        on_corrupt,
-        click.option(
-            "--epochs", type=int, default=1, show_default=True, help="How many epochs."
-        ),
-        click.option(
-            "--start-epoch",
-            type=int,
-            default=0,
-            show_default=True,
-            help="First epoch.",
-        ),
+    def __init__(
+        self, *args: Any, flags: Callable[[], list[click.Option]], **kwargs: Any
     ):
-        command = option(command)
-    return command
+        """As click.Command; `flags` returns what `option_flags` makes."""
+        super().__init__(*args, **kwargs)
+        self._flags = flags
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Returns the parameters, the flags among them."""
+        self.params += self._flags()
+        self._flags = list
+        return super().get_params(ctx)
+
+
+def option_flags(
+    kind: type,
+    names: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    **defaults: Any,
+) -> list[click.Option]:
+    """Returns a flag for each option of a dataclass.
+
+    Args:
+      kind: the dataclass, `PlannerConfig` or `InputOptions`.
+      names: the fields that are wanted; all if empty.
+      leave_out: fields that are not wanted.
+      **defaults: defaults that differ from those of the dataclass.
+    """
+    from tfx_resampling.core.config import option_fields
+
+    flags = []
+    for option in option_fields(kind, leave_out):
+        if names and option.name not in names:
+            continue
+        default = defaults.get(option.name, option.default)
+        flags.append(
+            click.Option(
+                ["--" + option.name.replace("_", "-"), option.name],
+                type=click.Choice(option.choices) if option.choices else option.wire,
+                is_flag=option.wire is bool,
+                default=default,
+                required=option.required and default is None,
+                show_default=default is not None,
+                help=option.help[:1].upper() + option.help[1:],
+            )
+        )
+    return flags
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

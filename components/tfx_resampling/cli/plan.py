@@ -3,46 +3,33 @@
 import json
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from tfx_resampling.cli import common
+from tfx_resampling.options import InputOptions
 
-# Fields of PlannerConfig that are flags as they are: (name, metavar, help).
-_FIELDS = (
-    ("size", "SIZE", "preserve, undersample, oversample, ratio:R or records:N."),
-    ("min_factor", "FACTOR", "Lower bound of a record's repeat factor."),
-    ("max_factor", "FACTOR", "Upper bound of it, 100 by default."),
-    ("combine", "RULE", "product, max, min or mean of the labels' factors."),
-    ("unlabeled", "KEEP", "Records without a label: keep, drop or a factor."),
-    ("group_by", "JSON", "Columns whose groups are resampled instead of labels."),
-    (
-        "key_feature",
-        "NAME",
-        "Feature that identifies a record; default: all its bytes.",
-    ),
-    ("unknown_labels", "HOW", "error, or the factor of labels not in the plan."),
-    ("on_unreachable", "HOW", "warn or error."),
-    ("tolerance", "DISTANCE", "Distance up to which a target counts as reached."),
-    ("schedule", "SCHEDULE", "constant, linear:E or step:E."),
-)
+if TYPE_CHECKING:  # It loads NumPy.
+    from tfx_resampling.core.config import PlannerConfig
 
 
-def _fields(command):
-    for name, metavar, text in reversed(_FIELDS):
-        flag = "--" + name.replace("_", "-")
-        command = click.option(flag, name, metavar=metavar, help=text)(command)
-    return command
+def _flags() -> list[click.Option]:
+    from tfx_resampling.core.config import PlannerConfig
+
+    return [
+        *common.option_flags(PlannerConfig, leave_out=("target",)),
+        *common.option_flags(InputOptions, ("compression", "on_corrupt")),
+    ]
 
 
-@click.command("plan")
+@click.command("plan", cls=common.OptionsCommand, flags=_flags)
 @click.option(
     "--statistics",
     metavar="PATH",
     help="FeatureStats.pb of TFDV, or the artifact of StatisticsGen it is in.",
 )
 @common.examples(required=False)
-@click.option("--label-key", required=True, help="The label feature.")
 @click.option(
     "--target",
     "targets",
@@ -54,10 +41,6 @@ def _fields(command):
     "natural, or a JSON object label -> share or count. Repeated: compares, and writes "
     "nothing.",
 )
-@_fields
-@click.option("--split", default="train", show_default=True, help="Of --statistics.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@common.on_corrupt
 @click.option(
     "--output",
     metavar="PATH",
@@ -65,9 +48,8 @@ def _fields(command):
 )
 @common.json_flag
 def command(
-    statistics, examples, label_key, targets, split, seed, on_corrupt, output, as_json,
-    **fields,
-):  # fmt: skip
+    statistics, examples, targets, compression, on_corrupt, output, as_json, **options
+):
     """Plans how to turn the label distribution into a target.
 
     The labels are counted in --examples, which knows which labels occur together, or
@@ -80,17 +62,17 @@ def command(
     from tfx_resampling.core.config import PlannerConfig
     from tfx_resampling.core.planning import make_plan
 
-    given = {name: value for name, value in fields.items() if value is not None}
-    configs = [
-        PlannerConfig(label_key, target=target, split=split, seed=seed, **given)
-        for target in targets
-    ]
+    configs = [PlannerConfig(target=target, **options) for target in targets]
     if statistics:
         if configs[0].group_by:
             raise ValueError("--group-by must be counted: give --examples.")
-        counts = _from_statistics(statistics, split, label_key)
+        counts = _from_statistics(statistics, configs[0])
     else:
-        counts = _from_examples(examples, configs[0], on_corrupt)
+        counts = _from_examples(
+            examples,
+            configs[0],
+            InputOptions(compression=compression, on_corrupt=on_corrupt),
+        )
     plans = [make_plan(counts, config) for config in configs]
     if len(plans) > 1:
         _compare(targets, plans, as_json)
@@ -107,14 +89,14 @@ def command(
         click.echo(f"\nplan: {output}")
 
 
-def _from_statistics(path: str, split: str, label_key: str):
+def _from_statistics(path: str, config: "PlannerConfig"):
     from tfx_resampling.planner import feature_statistics
 
     name = feature_statistics.STATS_FILE
     places = [
         path,
         os.path.join(path, name),
-        os.path.join(path, f"Split-{split}", name),
+        os.path.join(path, f"Split-{config.split}", name),
     ]
     if "://" not in path:
         found = [place for place in places if os.path.isfile(place)]
@@ -128,12 +110,13 @@ def _from_statistics(path: str, split: str, label_key: str):
             f"--statistics must be a {name} or a directory with one, got {path!r}; "
             f"there is none of {places}."
         )
-    return feature_statistics.label_counts(found[0], split, label_key)
+    return feature_statistics.label_counts(found[0], config.split, config.label_key)
 
 
-def _from_examples(patterns, config, on_corrupt: str):
+def _from_examples(
+    patterns: Sequence[str], config: "PlannerConfig", options: InputOptions
+):
     common.quiet_tensorflow()
-    from tfx_resampling.options import InputOptions
     from tfx_resampling.records import files
     from tfx_resampling.scan.count import count_labels
 
@@ -143,7 +126,7 @@ def _from_examples(patterns, config, on_corrupt: str):
             names,
             config.label_key,
             group_by=config.group_by,
-            options=InputOptions(on_corrupt=on_corrupt),
+            options=options,
             progress=counted,
         )
 

@@ -1,14 +1,24 @@
-"""Options of a plan: what distribution is wanted, and within which bounds."""
+"""Options of a plan: what distribution is wanted, and within which bounds.
+
+An option is described once, as a field of its dataclass: its help is the field's entry
+under "Attributes:", its type on command lines and in TFX follows from the annotation.
+`option_fields` hands these descriptions to whatever offers the options.
+"""
 
 import dataclasses
+import inspect
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfx_resampling.core import targets
 from tfx_resampling.core.groups import ColumnSpec, format_columns, parse_columns
 from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.validate import check_choice, check_integer, check_text
 
 COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
@@ -21,131 +31,71 @@ LARGEST_FACTOR = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
-class PlannerConfig:
-    """What a plan aims for. Validated on construction; strings are parsed.
+class OptionField:
+    """An option as command lines and execution properties carry it: as one value.
 
     Attributes:
-      label_key: name of the label feature.
-      target: the distribution of labels to reach, one of the names in
-        `core.targets.describe()` ("uniform", "sqrt", "power:0.3"...), a mapping label
-        -> share (floats), a mapping label -> count (integers), or either mapping as a
-        JSON object in a string.
-      size: how many records an epoch emits. "preserve" (as many as there are),
-        "undersample" (largest factor 1), "oversample" (smallest factor 1), a float (a
-        ratio to the natural number of labeled records; unlabeled ones come on top) or
-        an integer (a number of records, unlabeled ones among them). In a string,
-        "ratio:0.5" and "records:20000". None or "auto" means "preserve", or what the
-        target itself fixes where it does (`repeat_threshold` and counts).
-      min_factor: lower bound of a record's final repeat factor, copies per epoch.
-      max_factor: upper bound of a record's final repeat factor, copies per epoch. The
-        default keeps a label with a handful of records from filling an epoch.
-      combine: how the factors of several labels make the repeat factor of a record:
-        "product", "max", "min" or "mean".
-      unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
-        factor.
-      group_by: columns whose combinations are resampled instead of labels: feature names
-        and `Bucket`s. A group is named "site=north, age=[18, 65)", also in a target
-        that is a mapping. Empty for labels.
-      split: the split whose statistics are the natural distribution.
-      seed: seed of the decision rule, part of the plan.
-      key_feature: feature (one bytes or int64 value) that identifies a record. None or
-        "" takes FarmHash fingerprint64 of the whole serialized record.
-      unknown_labels: what a label or group that the plan does not know does to its
-        record: "error", or the factor of such labels.
-      on_unreachable: what a target that the bounds or the data do not allow is: "warn"
-        (the plan holds the closest distribution, and why) or "error". Only where it is
-        known, which takes single labels or known label sets.
-      tolerance: total-variation distance, 0 to 1, of the expected to the target shares
-        up to which the target counts as reached.
-      schedule: how the factors come in over the epochs (`core.schedule`): "constant"
-        (the same in every epoch), "linear:E" (every record once in epoch 0, then
-        linearly to the final factors, which hold from epoch E on) or "step:E" (every
-        record once in each of the first E epochs, then the final factors). `target`,
-        `size` and the bounds are about the final factors.
-
-    Raises:
-      ValueError: an option is not valid; the message names it.
+      name: name of the field of the dataclass.
+      help: what the dataclass says of it.
+      wire: str, int, float or bool: type of the value; str where the field takes
+        several types, which the dataclass then parses.
+      default: the default in that type; None where there is none.
+      required: whether the dataclass has no default at all.
+      choices: all values there are, if they can be listed.
     """
 
-    label_key: str
-    target: str | Mapping[str, int | float] = "uniform"
-    size: None | str | int | float = None
-    min_factor: float = 0.0
-    max_factor: float = 100.0
-    combine: str = "product"
-    unlabeled: str | float = "keep"
-    group_by: Sequence[ColumnSpec] = ()
-    split: str = "train"
-    seed: int = 0
-    key_feature: str | None = None
-    unknown_labels: str | float = "error"
-    on_unreachable: str = "warn"
-    tolerance: float = 0.01
-    schedule: str = "constant"
+    name: str
+    help: str
+    wire: type
+    default: Any
+    required: bool
+    choices: tuple[str, ...] | None
+    _format: Callable[[Any], str] | None = None
 
-    def __post_init__(self):
-        _check_text("label_key", self.label_key)
-        _check_text("split", self.split)
-        _set(self, "target", targets.parse(self.target))
-        _set(self, "size", _parse_size(self.size))
-        _set(self, "min_factor", _parse_factor("min_factor", self.min_factor))
-        _set(self, "max_factor", _parse_factor("max_factor", self.max_factor))
-        _set(self, "group_by", parse_columns(self.group_by))
-        for name, words in (("unlabeled", UNLABELED), ("unknown_labels", ("error",))):
-            _set(self, name, _parse_word_or_factor(name, getattr(self, name), words))
-        # A runtime parameter cannot be None.
-        _set(self, "key_feature", None if self.key_feature == "" else self.key_feature)
-        if self.key_feature is not None:
-            _check_text("key_feature", self.key_feature)
-        if self.min_factor > self.max_factor:
-            raise ValueError(
-                f"min_factor must be <= max_factor, got {self.min_factor!r} > "
-                f"{self.max_factor!r}."
-            )
-        if self.combine not in COMBINE_RULES:
-            raise ValueError(
-                f"combine must be one of {list(COMBINE_RULES)}, got {self.combine!r}."
-            )
-        is_integer = isinstance(self.seed, int) and not isinstance(self.seed, bool)
-        if not is_integer or not 0 <= self.seed < 2**63:
-            raise ValueError(
-                f"seed must be an integer from 0 to 2**63 - 1, got {self.seed!r}."
-            )
-        if self.group_by and self.unlabeled != "keep":
-            raise ValueError(
-                f"unlabeled must be left out with group_by, got {self.unlabeled!r}. A "
-                "missing value makes a group, which the target can leave out."
-            )
-        if self.on_unreachable not in ON_UNREACHABLE:
-            raise ValueError(
-                f"on_unreachable must be one of {list(ON_UNREACHABLE)}, got "
-                f"{self.on_unreachable!r}."
-            )
-        _set(self, "tolerance", _parse_factor("tolerance", self.tolerance))
-        if self.tolerance > 1:
-            raise ValueError(
-                f"tolerance must be a distance from 0 to 1, got {self.tolerance!r}."
-            )
-        _ = Schedule.parse(self.schedule)
-        if targets.fixes_size(self.target) and self.size is not None:
-            raise ValueError(
-                f"size must be left out with target={self.target!r}, which fixes the "
-                f"factors itself, got {self.size!r}."
-            )
+    def format(self, value: Any) -> Any:
+        """Returns a value of the field as `wire`; None stays None."""
+        if value is None:
+            return None
+        return self.wire(value if self._format is None else self._format(value))
 
-    @property
-    def unlabeled_factor(self) -> float:
-        """The repeat factor of records without a label."""
-        if isinstance(self.unlabeled, str):
-            return {"keep": 1.0, "drop": 0.0}[self.unlabeled]
-        return self.unlabeled
 
-    def to_dict(self) -> dict:
-        """Returns the options as JSON types, in the strings that options accept."""
-        values = dataclasses.asdict(self)
-        values["size"] = format_size(self.size)
-        values["group_by"] = json.loads(format_columns(self.group_by))
-        return values
+def option_fields(kind: type, leave_out: Sequence[str] = ()) -> list[OptionField]:
+    """Returns the options of a dataclass such as `PlannerConfig`, in its order.
+
+    Args:
+      kind: the dataclass. A field's metadata may have "format", a function from its
+        value to a string that the dataclass parses, and "choices".
+      leave_out: names of fields that are not wanted.
+    """
+    # Help is a docstring's text, so that editors and the pages of the API show it too.
+    section = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", section, re.MULTILINE)
+    texts = {name: " ".join(text.split()) for name, text in entries}
+    result = []
+    for field in dataclasses.fields(kind):
+        if field.name in leave_out:
+            continue
+        option = OptionField(
+            name=field.name,
+            help=texts.get(field.name, ""),
+            wire=_wire(field.type),
+            default=None,
+            required=field.default is dataclasses.MISSING,
+            choices=field.metadata.get("choices"),
+            _format=field.metadata.get("format"),
+        )
+        if not option.required:
+            default = option.format(field.default)
+            option = dataclasses.replace(option, default=default)
+        result.append(option)
+    return result
+
+
+def _wire(annotation: Any) -> type:
+    """Returns the only type of an annotation besides None; str if there are several."""
+    kinds = set(typing.get_args(annotation) or [annotation]) - {types.NoneType}
+    (kind,) = kinds if len(kinds) == 1 else [str]
+    return kind if kind in (bool, int, float) else str
 
 
 def format_size(size: None | str | int | float) -> str | None:
@@ -160,13 +110,135 @@ def format_target(target: str | Mapping[str, int | float]) -> str:
     return target if isinstance(target, str) else json.dumps(dict(target))
 
 
+@dataclasses.dataclass(frozen=True)
+class PlannerConfig:
+    """What a plan aims for. Validated on construction; strings are parsed.
+
+    Attributes:
+      label_key: name of the label feature.
+      target: the distribution of labels to reach: "natural", "uniform", "sqrt", "log",
+        "log1p", "power:Q", "effective:BETA" or "repeat_threshold:T"
+        (`core.targets.describe()` has the formulas), a mapping label -> share (floats),
+        a mapping label -> count (integers), or either mapping as a JSON object.
+      size: how many records an epoch emits: "preserve" (as many as there are),
+        "undersample" (largest factor 1), "oversample" (smallest factor 1), a ratio to
+        the natural number of labeled records ("ratio:0.5" or a float; unlabeled ones
+        come on top) or a number of records ("records:20000" or an integer; unlabeled
+        ones are among them). None or "auto" means "preserve", or what the target itself
+        fixes where it does (repeat_threshold and counts).
+      min_factor: lower bound of a record's final repeat factor, copies per epoch.
+      max_factor: upper bound of a record's final repeat factor, copies per epoch. The
+        default keeps a label with a handful of records from filling an epoch.
+      combine: how the factors of several labels make the repeat factor of a record:
+        "product", "max", "min" or "mean".
+      unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
+        factor.
+      group_by: columns whose combinations are resampled instead of labels: a list (in
+        JSON) of feature names and buckets such as {"name": "age", "boundaries":
+        [18, 65]} or {"name": "age", "quantiles": 4}. A group is named "site=north,
+        age=[18, 65)", also in a target that is a mapping. Empty for labels.
+      split: the split whose statistics are the natural distribution.
+      seed: seed of the decision rule, part of the plan.
+      key_feature: feature (one bytes or int64 value) that identifies a record. None or
+        "" takes the whole serialized record (its FarmHash fingerprint64).
+      unknown_labels: what a label or group that the plan does not know does to its
+        record: "error", or the factor of such labels.
+      on_unreachable: what to do about a target that the bounds or the data do not
+        allow: "warn" (the plan holds the closest distribution, and why) or "error".
+        Only where it is known, which takes single labels or known label sets.
+      tolerance: total-variation distance, 0 to 1, of the expected to the target shares
+        up to which the target counts as reached.
+      schedule: how the factors come in over the epochs: "constant" (the same in every
+        epoch), "linear:E" (every record once in epoch 0, then linearly to the final
+        factors, which hold from epoch E on) or "step:E" (every record once in each of
+        the first E epochs, then the final factors). Target, size and bounds are about
+        the final factors.
+
+    Raises:
+      ValueError: an option is not valid; the message names it.
+    """
+
+    label_key: str
+    target: str | Mapping[str, int | float] = dataclasses.field(
+        default="uniform", metadata={"format": format_target}
+    )
+    size: None | str | int | float = dataclasses.field(
+        default=None, metadata={"format": format_size}
+    )
+    min_factor: float = 0.0
+    max_factor: float = 100.0
+    combine: str = dataclasses.field(
+        default="product", metadata={"choices": COMBINE_RULES}
+    )
+    unlabeled: str | float = "keep"
+    group_by: Sequence[ColumnSpec] = dataclasses.field(
+        default=(), metadata={"format": format_columns}
+    )
+    split: str = "train"
+    seed: int = 0
+    key_feature: str | None = None
+    unknown_labels: str | float = "error"
+    on_unreachable: str = dataclasses.field(
+        default="warn", metadata={"choices": ON_UNREACHABLE}
+    )
+    tolerance: float = 0.01
+    schedule: str = "constant"
+
+    def __post_init__(self):
+        check_text("label_key", self.label_key)
+        check_text("split", self.split)
+        check_integer("seed", self.seed, below=2**63)
+        _set(self, "target", targets.parse(self.target))
+        _set(self, "size", _parse_size(self.size))
+        for name in ("min_factor", "max_factor", "tolerance"):
+            _set(self, name, _parse_factor(name, getattr(self, name)))
+        for name, words in (("unlabeled", UNLABELED), ("unknown_labels", ("error",))):
+            _set(self, name, _parse_word_or_factor(name, getattr(self, name), words))
+        _set(self, "group_by", parse_columns(self.group_by))
+        # A runtime parameter cannot be None.
+        _set(self, "key_feature", None if self.key_feature == "" else self.key_feature)
+        if self.key_feature is not None:
+            check_text("key_feature", self.key_feature)
+        check_choice("combine", self.combine, COMBINE_RULES)
+        check_choice("on_unreachable", self.on_unreachable, ON_UNREACHABLE)
+        _ = Schedule.parse(self.schedule)
+        if self.min_factor > self.max_factor:
+            raise ValueError(
+                f"min_factor must be <= max_factor, got {self.min_factor!r} > "
+                f"{self.max_factor!r}."
+            )
+        if self.tolerance > 1:
+            raise ValueError(
+                f"tolerance must be a distance from 0 to 1, got {self.tolerance!r}."
+            )
+        if self.group_by and self.unlabeled != "keep":
+            raise ValueError(
+                f"unlabeled must be left out with group_by, got {self.unlabeled!r}. A "
+                "missing value makes a group, which the target can leave out."
+            )
+        if targets.fixes_size(self.target) and self.size is not None:
+            raise ValueError(
+                f"size must be left out with target={self.target!r}, which fixes the "
+                f"factors itself, got {self.size!r}."
+            )
+
+    @property
+    def unlabeled_factor(self) -> float:
+        """The repeat factor of records without a label."""
+        if isinstance(self.unlabeled, str):
+            return {"keep": 1.0, "drop": 0.0}[self.unlabeled]
+        return self.unlabeled
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options as JSON types, in the strings that options accept."""
+        values = dataclasses.asdict(self)
+        values["size"] = format_size(self.size)
+        values["group_by"] = json.loads(format_columns(self.group_by))
+        return values
+
+
 def _set(config: PlannerConfig, name: str, value: Any) -> None:
     object.__setattr__(config, name, value)  # The dataclass is frozen.
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a non-empty string, got {value!r}.")
 
 
 def _parse_factor(name: str, value: Any) -> float:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfx_resampling.core.groups import Grouping
+from tfx_resampling.validate import check_choice
+
+LABEL_DTYPES = ("bytes", "int64")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,10 +114,7 @@ class LabelCounts:
                 f"{where}: num_unlabeled must be from 0 to below num_records = "
                 f"{self.num_records}, got {self.num_unlabeled}."
             )
-        if self.label_dtype not in ("bytes", "int64"):
-            raise ValueError(
-                f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
-            )
+        check_choice("label_dtype", self.label_dtype, LABEL_DTYPES)
 
     def with_labels(self, labels: Sequence[str]) -> "LabelCounts":
         """Returns these counts with further labels, which have count 0.

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tfx_resampling.validate import check_choice, check_integer, check_text
+
 DTYPES = ("bytes", "int64", "float")
 
 
@@ -32,8 +34,7 @@ class Bucket:
     quantiles: int | None = None
 
     def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"Bucket name must be a feature name, got {self.name!r}.")
+        check_text("Bucket name", self.name)
         if (self.boundaries is None) == (self.quantiles is None):
             raise ValueError(
                 f"Bucket {self.name!r} needs either boundaries or quantiles."
@@ -50,11 +51,8 @@ class Bucket:
                     f"numbers, got {self.boundaries!r}."
                 )
             object.__setattr__(self, "boundaries", values)
-        elif not isinstance(self.quantiles, int) or self.quantiles < 2:
-            raise ValueError(
-                f"quantiles of Bucket {self.name!r} must be an integer >= 2, got "
-                f"{self.quantiles!r}."
-            )
+        else:
+            check_integer(f"quantiles of Bucket {self.name!r}", self.quantiles, 2)
 
 
 ColumnSpec = str | Bucket
@@ -138,11 +136,7 @@ class Column:
         object.__setattr__(self, "values", tuple(self.values))
         if self.boundaries is not None:
             object.__setattr__(self, "boundaries", tuple(self.boundaries))
-        if self.dtype not in DTYPES:
-            raise ValueError(
-                f"dtype of column {self.name!r} must be one of {list(DTYPES)}, got "
-                f"{self.dtype!r}."
-            )
+        check_choice(f"dtype of column {self.name!r}", self.dtype, DTYPES)
 
     @property
     def size(self) -> int:

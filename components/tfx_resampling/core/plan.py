@@ -10,8 +10,15 @@ import numpy as np
 
 from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import COMBINE_RULES
+from tfx_resampling.core.counts import LABEL_DTYPES
 from tfx_resampling.core.groups import Grouping
 from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.validate import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_type,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,24 +113,24 @@ class Plan:
 
     def __post_init__(self):
         for name in ("label_key", "prediction"):
-            _check_type(name, getattr(self, name), str)
+            check_type(name, getattr(self, name), str)
         for name in ("diagnostics", "provenance"):
-            _check_type(name, getattr(self, name), Mapping)
-        _check_type("multi_label", self.multi_label, bool)
-        _check_type("key_feature", self.key_feature, (str, type(None)))
+            check_type(name, getattr(self, name), Mapping)
+        check_type("multi_label", self.multi_label, bool)
+        check_type("key_feature", self.key_feature, str, type(None))
         if self.unknown_labels != "error":
-            _check_number("unknown_labels", self.unknown_labels)
+            check_number("unknown_labels", self.unknown_labels)
         if self.grouping is None and not self.classes:
             object.__setattr__(self, "classes", self.groups)
         if isinstance(self.grouping, Mapping):
             object.__setattr__(self, "grouping", _read_grouping(self.grouping))
-        _check_type("grouping", self.grouping, (Grouping, type(None)))
+        check_type("grouping", self.grouping, Grouping, type(None))
         for name in (*PER_LABEL, "groups", "classes", "warnings"):
-            _check_type(name, getattr(self, name), (list, tuple))
+            check_type(name, getattr(self, name), list, tuple)
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("groups", "classes", "warnings"):
             for value in getattr(self, name):
-                _check_type(f"every one of {name}", value, str)
+                check_type(f"every one of {name}", value, str)
         self._check_labels()
         for name in PER_LABEL:
             values = getattr(self, name)
@@ -133,20 +140,16 @@ class Plan:
                     f"got {len(values)} values."
                 )
             for label, value in zip(self.groups, values):
-                _check_number(f"{name} of label {label!r}", value, name == "counts")
-        for name in ("num_records", "num_unlabeled", "seed"):
-            _check_number(name, getattr(self, name), integer=True)
-        if self.seed >= 2**63:
-            raise ValueError(f"seed must be below 2**63, got {self.seed!r}.")
+                check = check_integer if name == "counts" else check_number
+                check(f"{name} of label {label!r}", value)
+        check_integer("num_records", self.num_records)
+        check_integer("num_unlabeled", self.num_unlabeled)
+        check_integer("seed", self.seed, below=2**63)
         for name in ("unlabeled_factor", "min_factor", "max_factor"):
-            _check_number(name, getattr(self, name))
-        _check_number("predicted_records", self.predicted_records)
-        for name, choices in (("combine", COMBINE_RULES), ("prediction", PREDICTIONS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {list(choices)}, got "
-                    f"{getattr(self, name)!r}."
-                )
+            check_number(name, getattr(self, name))
+        check_number("predicted_records", self.predicted_records)
+        check_choice("combine", self.combine, COMBINE_RULES)
+        check_choice("prediction", self.prediction, PREDICTIONS)
         if self.min_factor > self.max_factor:
             raise ValueError(
                 f"min_factor must be <= max_factor, got {self.min_factor!r} > "
@@ -165,10 +168,7 @@ class Plan:
             raise ValueError("labels and classes must be the same without groups.")
         if self.grouping is not None and self.groups != self.grouping.names:
             raise ValueError("labels must be the names of the groups.")
-        if self.label_dtype not in ("bytes", "int64"):
-            raise ValueError(
-                f"label_dtype must be 'bytes' or 'int64', got {self.label_dtype!r}."
-            )
+        check_choice("label_dtype", self.label_dtype, LABEL_DTYPES)
         if self.label_dtype == "int64":
             try:
                 _ = [int(label) for label in self.classes]
@@ -245,9 +245,7 @@ class Plan:
         Raises:
           ValueError: `epoch` is neither None nor an integer >= 0, or a batch is empty.
         """
-        _check_number("batch_size", batch_size, integer=True)
-        if not batch_size:
-            raise ValueError("batch_size must be an integer >= 1, got 0.")
+        check_integer("batch_size", batch_size, 1)
         records = self.predicted_records
         if epoch is not None:
             records = self.predicted_records_at(epoch)
@@ -369,17 +367,3 @@ def _read_grouping(fields: Mapping) -> Grouping:
         return Grouping(**fields)
     except TypeError as error:
         raise ValueError(f"grouping is not valid: {error}.") from None
-
-
-def _check_type(name: str, value: Any, kind: Any) -> None:
-    if not isinstance(value, kind):
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        wanted = " or ".join(k.__name__ for k in kinds)
-        raise ValueError(f"{name} must be a {wanted}, got {value!r}.")
-
-
-def _check_number(name: str, value: Any, integer: bool = False) -> None:
-    is_number = isinstance(value, int if integer else (int, float))
-    if isinstance(value, bool) or not is_number or not 0 <= value < math.inf:
-        kind = "an integer" if integer else "a finite number"
-        raise ValueError(f"{name} must be {kind} >= 0, got {value!r}.")

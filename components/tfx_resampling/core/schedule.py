@@ -8,6 +8,8 @@ import dataclasses
 import numbers
 import re
 
+from tfx_resampling.validate import check_integer
+
 # Above this the epochs of a schedule are not a plan for training but a typing error.
 LARGEST_EPOCHS = 10**6
 
@@ -114,6 +116,5 @@ class Schedule:
 
 
 def _check_epoch(epoch: int) -> int:
-    if not isinstance(epoch, numbers.Integral) or epoch < 0:
-        raise ValueError(f"epoch must be an integer >= 0, got {epoch!r}.")
+    check_integer("epoch", epoch, kind=numbers.Integral)
     return int(epoch)  # NumPy's integers would overflow where Python's do not.

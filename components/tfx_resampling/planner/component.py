@@ -9,9 +9,10 @@ from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 
 from tfx_resampling.artifacts import ResamplePlan
-from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.config import PlannerConfig, option_fields
 from tfx_resampling.planner import executor, spec
 from tfx_resampling.planner.statistics import check_group_by
+from tfx_resampling.validate import check_names
 from tfx_resampling.version import __version__
 
 
@@ -71,8 +72,8 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             the split lacks become part of the plan, with count 0.
           config: the options.
           **options: fields of `PlannerConfig`, over those of `config`. A value may be a
-            `RuntimeParameter`: of type float for min_factor and max_factor, int for
-            seed, else str in the form that `PlannerConfig` parses.
+            `RuntimeParameter` of the field's type; of type str, in the form that
+            `PlannerConfig` parses, where the field takes several types.
 
         Raises:
           ValueError: neither statistics nor examples, an option that is not valid or
@@ -81,10 +82,8 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
         """
         if statistics is None and examples is None:
             raise ValueError("statistics or examples must be given, or both.")
-        names = [field.name for field in dataclasses.fields(PlannerConfig)]
-        unknown = sorted(set(options) - set(names))
-        if unknown:
-            raise ValueError(f"unknown options {unknown}; valid: {names}.")
+        kinds = {option.name: option.wire for option in option_fields(PlannerConfig)}
+        check_names("options", options, list(kinds))
         runtime = {
             name: value
             for name, value in options.items()
@@ -92,7 +91,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
         }
         if "group_by" in runtime:
             raise ValueError(
-                "group_by cannot be a runtime parameter: which inputs they need must be "
+                "group_by cannot be a runtime parameter: which inputs it needs must be "
                 "known when the pipeline is built."
             )
         static = {k: v for k, v in options.items() if k not in runtime}

@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 
 from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.resampler import executor, spec
+from tfx_resampling.validate import check_names
 from tfx_resampling.version import __version__
 
 
@@ -71,9 +72,7 @@ class Resampler(base_beam_component.BaseBeamComponent):
           ValueError: an option is not valid or unknown.
         """
         names = [field.name for field in dataclasses.fields(ResampleOptions)]
-        unknown = sorted(set(fields) - set(names))
-        if unknown:
-            raise ValueError(f"unknown options {unknown}; valid: {names}.")
+        check_names("options", fields, names)
         options = dataclasses.replace(options or ResampleOptions(), **fields)
         super().__init__(
             spec=spec.ResamplerSpec(

@@ -10,6 +10,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.beam.resample_options import ResampleOptions
+from tfx_resampling.validate import check_choice
 
 # An input and an output of a component cannot have the same name.
 NATURAL_EXAMPLES_KEY = "natural_examples"
@@ -51,10 +52,7 @@ def to_properties(
     is_list = isinstance(splits, (list, tuple))
     if not is_list or not splits or not all(isinstance(x, str) for x in splits):
         raise ValueError(f"splits must be a list of names, got {splits!r}.")
-    if other_splits not in OTHER_SPLITS:
-        raise ValueError(
-            f"other_splits must be one of {list(OTHER_SPLITS)}, got {other_splits!r}."
-        )
+    check_choice("other_splits", other_splits, OTHER_SPLITS)
     return {
         OPTIONS_KEY: json.dumps(dataclasses.asdict(options), sort_keys=True),
         SPLITS_KEY: json.dumps(list(splits)),

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfx_resampling.core import draws
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.validate import check_choice
 
 SCHEMA_VERSION = 1
 MODES = ("materialize", "stratify")
@@ -70,8 +71,7 @@ class Manifest:
     last_uniforms: tuple[int, ...] = ()
 
     def __post_init__(self):
-        if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {list(MODES)}, got {self.mode!r}.")
+        check_choice("mode", self.mode, MODES)
         for name in (*_PER_SHARD, *_PER_CLASS):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         columns = _PER_SHARD + (_PER_CLASS if self.mode == "stratify" else ())

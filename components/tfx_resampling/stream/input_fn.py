@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.rule import DecisionRule
-from tfx_resampling.options import ImageOptions, InputOptions, check_integer
+from tfx_resampling.options import ImageOptions, InputOptions
 from tfx_resampling.records import files
 from tfx_resampling.records.files import Features
 from tfx_resampling.records.reader import WHOLE, Shard, chunk_size, graph_options
 from tfx_resampling.shards import selection as selection_lib
 from tfx_resampling.stream import epochs
 from tfx_resampling.stream.batches import Batches
+from tfx_resampling.validate import check_integer
 
 if TYPE_CHECKING:  # Else Keras would be loaded with it.
     from tfx_resampling.monitoring.monitor import InputMonitor
@@ -100,7 +101,7 @@ def input_fn(
         parsed, an image that does not decode, or a label that is not in the plan; the
         message names the file and record, or file and label.
     """
-    check_integer("batch_size", batch_size, 1, optional=False)
+    check_integer("batch_size", batch_size, 1)
     if not isinstance(plan, Plan):
         raise ValueError(
             f"plan must be a Plan, got {plan!r}. In a Trainer module load_plan returns "
