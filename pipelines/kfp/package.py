@@ -1,4 +1,4 @@
-"""A compiled pipeline in a file, as compile.py writes it."""
+"""A compiled pipeline in a file, as `pipelines.kfp.compile` writes it."""
 
 import dataclasses
 import json
@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 from tfx_resampling.core.config import PlannerConfig
+
+from pipelines.kfp.parameters import typed
 
 # Types of parameters in pipeline specs 2.1 and 2.0.
 _TYPES = {
@@ -51,10 +53,33 @@ class Package:
         spec = first.get("pipelineSpec", first) if isinstance(first, dict) else None
         if not spec or "root" not in spec or "pipelineInfo" not in spec:
             raise ValueError(
-                f"package must be a compiled pipeline, got {path!r}. compile.py writes "
-                "one."
+                f"package must be a compiled pipeline, got {path!r}. Compile one with "
+                "`python -m pipelines.kfp.compile`."
             )
         return cls(path, spec, documents[1] if len(documents) > 1 else {})
+
+    @property
+    def name(self) -> str:
+        """Name of the pipeline."""
+        return self.spec["pipelineInfo"]["name"]
+
+    @property
+    def root(self) -> str | None:
+        """The pipeline root that is compiled in."""
+        return self.spec.get("defaultPipelineRoot")
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Runtime parameters that have a default, and that default."""
+        return {
+            name: definition["defaultValue"]
+            for name, definition in self._inputs.items()
+            if "defaultValue" in definition
+        }
+
+    @property
+    def _inputs(self) -> Mapping[str, Any]:
+        return self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
 
     def parameters(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Returns values of runtime parameters in their types.
@@ -63,30 +88,13 @@ class Package:
           ValueError: a name that the pipeline does not have, or a value that is not of
             its type, or that the planner would refuse.
         """
-        inputs = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        unknown = sorted(set(texts) - set(inputs))
-        if unknown:
-            raise ValueError(f"unknown parameters {unknown}; valid: {sorted(inputs)}.")
-        values: dict[str, Any] = {}
-        for name, text in texts.items():
-            definition = inputs[name]
-            kind = _TYPES[definition.get("parameterType") or definition["type"]]
-            try:
-                values[name] = kind(text)
-            except ValueError:
-                raise ValueError(
-                    f"{name} must be of type {kind.__name__}, got {text!r}."
-                ) from None
-        # A wrong target would else be found after the statistics, minutes later.
-        known = {field.name for field in dataclasses.fields(PlannerConfig)}
-        defaults = {
-            k: v["defaultValue"] for k, v in inputs.items() if "defaultValue" in v
+        kinds = {
+            name: _TYPES[one.get("parameterType") or one["type"]]
+            for name, one in self._inputs.items()
         }
-        planned = {**defaults, **values}
-        PlannerConfig(
-            **{
-                "label_key": "labels",
-                **{k: v for k, v in planned.items() if k in known},
-            }
-        )
+        values = typed(texts, kinds)
+        # Otherwise the planner refuses a wrong target minutes later.
+        known = {field.name for field in dataclasses.fields(PlannerConfig)}
+        planned = {k: v for k, v in {**self.defaults, **values}.items() if k in known}
+        PlannerConfig(**{"label_key": "labels", **planned})
         return values

@@ -1,14 +1,11 @@
 """Runtime parameters: what is set when a run of the compiled pipeline starts."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines import pipeline
-
 # What people change between runs: name -> (type, default, description). The default of
 # `data` is a folder of the pipeline root.
-PARAMETERS = {
+PARAMETERS: dict[str, tuple[type, Any, str]] = {
     "data": (str, None, "Directory of TFRecords of tf.train.Example."),
     "target": (str, "sqrt", "Target distribution: sqrt, uniform, power:0.3, a JSON..."),
     "size": (
@@ -36,49 +33,25 @@ def defaults(root: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     result = {name: default for name, (_, default, _) in PARAMETERS.items()}
     result["data"] = f"{root.rstrip('/')}/data"
-    result.update(check_values(values))
-    return result
+    kinds = {name: kind for name, (kind, _, _) in PARAMETERS.items()}
+    return {**result, **typed(values, kinds)}
 
 
-def check_values(values: Mapping[str, Any]) -> dict[str, Any]:
+def typed(values: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
     """Returns values of runtime parameters in their types, from text or numbers.
 
     Raises:
-      ValueError: a name that is not a runtime parameter, or a value of another type.
+      ValueError: a name that is not one of `kinds`, or a value of another type.
     """
-    unknown = sorted(set(values) - set(PARAMETERS))
+    unknown = sorted(set(values) - set(kinds))
     if unknown:
-        raise ValueError(
-            f"unknown runtime parameters {unknown}; valid: {list(PARAMETERS)}."
-        )
+        raise ValueError(f"unknown parameters {unknown}; valid: {sorted(kinds)}.")
     result = {}
     for name, value in values.items():
-        kind = PARAMETERS[name][0]
         try:
-            result[name] = kind(value)
+            result[name] = kinds[name](value)
         except ValueError:
             raise ValueError(
-                f"{name} must be of type {kind.__name__}, got {value!r}."
+                f"{name} must be of type {kinds[name].__name__}, got {value!r}."
             ) from None
     return result
-
-
-def with_parameters(
-    options: pipeline.PipelineOptions, values: Mapping[str, Any]
-) -> pipeline.PipelineOptions:
-    """Returns options of a pipeline whose `PARAMETERS` are set when a run starts.
-
-    Args:
-      options: the other options.
-      values: default of each parameter, see `defaults`.
-    """
-    runtime = {
-        name: pipeline.RuntimeParameter(name, kind, values[name], description)
-        for name, (kind, _, description) in PARAMETERS.items()
-    }
-    return dataclasses.replace(
-        options,
-        data=runtime["data"],
-        train_steps=runtime["train_steps"],
-        runtime_planner={name: runtime[name] for name in PLANNER},
-    )

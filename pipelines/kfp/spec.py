@@ -11,8 +11,8 @@ from tfx import v1 as tfx
 from tfx_resampling.trainer.executor import check_train_steps
 
 from pipelines import pipeline
-from pipelines.kfp.parameters import PARAMETERS, PLANNER, with_parameters
-from pipelines.kfp.tasks import TaskOptions, check_names
+from pipelines.kfp.parameters import PARAMETERS, PLANNER
+from pipelines.kfp.tasks import TaskOptions
 
 # Of the pipeline spec, as TFX writes them.
 VERSIONS = ("2.1", "2.0")
@@ -50,7 +50,7 @@ class CompiledPipeline:
         elif path.endswith(".json"):
             if self.platform:
                 raise ValueError(
-                    "output must be a .yaml file where nodes have node_selector or "
+                    "output must be a .yaml file where tasks have node_selector or "
                     f"tolerations, got {path!r}. Vertex AI has neither."
                 )
             text = json.dumps(self.job, indent=1, sort_keys=True)
@@ -65,7 +65,7 @@ def compile_pipeline(
     options: pipeline.PipelineOptions,
     image: str,
     values: Mapping[str, Any],
-    nodes: Mapping[str, TaskOptions] | None = None,
+    tasks: Mapping[str, TaskOptions] | None = None,
     version: str = "2.1",
     staging: str | None = None,
 ) -> CompiledPipeline:
@@ -73,9 +73,9 @@ def compile_pipeline(
 
     Args:
       options: the pipeline; `options.root` may be remote, nothing is written there.
-      image: container image of the nodes.
-      values: default of each runtime parameter, see `kfp_parameters.defaults`.
-      nodes: component id -> what is special about where it runs.
+      image: container image of the tasks.
+      values: default of each runtime parameter, see `parameters.defaults`.
+      tasks: component id -> what is special about where it runs.
       version: version of the pipeline spec, of `VERSIONS`.
       staging: local directory to which a `module_file` is packed; None for the current
         one. Not used if `options.root` is local: the wheel then goes where the Trainer
@@ -89,12 +89,14 @@ def compile_pipeline(
     # The values of a run are checked where it starts; these can be checked now.
     dataclasses.replace(options.planner, **{name: values[name] for name in PLANNER})
     check_train_steps(values["train_steps"])
-    nodes = dict(nodes or {})
+    tasks = dict(tasks or {})
     root = options.root.rstrip("/")
     staged = os.path.abspath(staging or ".") if "://" in root else root
-    built = pipeline.create_pipeline(with_parameters(options, values))
-    check_names(nodes, [node.id for node in built.components])
-    images = {name: node.image for name, node in nodes.items() if node.image}
+    built = pipeline.create_pipeline(_with_parameters(options, values))
+    known = [component.id for component in built.components]
+    if unknown := sorted(set(tasks) - set(known)):
+        raise ValueError(f"unknown tasks {unknown}; the pipeline has {known}.")
+    images = {name: task.image for name, task in tasks.items() if task.image}
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image={"default_image_path": image, **images} if images else image,
         use_pipeline_spec_2_1=version == "2.1",
@@ -108,16 +110,32 @@ def compile_pipeline(
     job.setdefault("runtimeConfig", {})["gcsOutputDirectory"] = root
     spec["defaultPipelineRoot"] = root
     _set_defaults(job, values, version)
-    _set_machines(spec, nodes)
+    _set_machines(spec, tasks)
     wheel, wheel_uri = _move_wheel(spec, staged, root)
     executors = {
-        spec["components"][name]["executorLabel"]: node.kubernetes()
-        for name, node in nodes.items()
-        if node.kubernetes()
+        spec["components"][name]["executorLabel"]: task.kubernetes()
+        for name, task in tasks.items()
+        if task.kubernetes()
     }
     platform = {"kubernetes": {"deploymentSpec": {"executors": executors}}}
     return CompiledPipeline(
         job, {"platforms": platform} if executors else {}, wheel, wheel_uri
+    )
+
+
+def _with_parameters(
+    options: pipeline.PipelineOptions, values: Mapping[str, Any]
+) -> pipeline.PipelineOptions:
+    """Returns options of a pipeline whose `PARAMETERS` are set when a run starts."""
+    runtime = {
+        name: pipeline.RuntimeParameter(name, kind, values[name], description)
+        for name, (kind, _, description) in PARAMETERS.items()
+    }
+    return dataclasses.replace(
+        options,
+        data=runtime["data"],
+        train_steps=runtime["train_steps"],
+        runtime_planner={name: runtime[name] for name in PLANNER},
     )
 
 
@@ -137,23 +155,24 @@ def _set_defaults(job: dict[str, Any], values: Mapping[str, Any], version: str) 
         }
 
 
-def _set_machines(spec: dict[str, Any], nodes: Mapping[str, TaskOptions]) -> None:
+def _set_machines(spec: dict[str, Any], tasks: Mapping[str, TaskOptions]) -> None:
     """Puts limits and retries into the spec.
 
     Limits not by TFX's `with_platform_config`, which leaves out those of example-gen.
     """
-    for name, node in nodes.items():
+    for name, options in tasks.items():
         label = spec["components"][name]["executorLabel"]
-        resources = node.resources()
-        if resources:
+        if resources := options.resources():
             executor = spec["deploymentSpec"]["executors"][label]
             executor["container"]["resources"] = resources
-        if node.retries:
+        if options.retries:
             task = spec["root"]["dag"]["tasks"][name]
-            task["retryPolicy"] = {"maxRetryCount": node.retries}
+            task["retryPolicy"] = {"maxRetryCount": options.retries}
 
 
-def _move_wheel(spec: dict[str, Any], staged: str, root: str):
+def _move_wheel(
+    spec: dict[str, Any], staged: str, root: str
+) -> tuple[str | None, str | None]:
     """Names the Trainer's module by where it will be; returns (wheel, URI) to copy."""
     parameters = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
     if "module_path" not in parameters:
@@ -178,11 +197,8 @@ def _set_constant(parameter: dict[str, Any], text: str) -> None:
 
 
 def _comment(spec: Mapping[str, Any]) -> str:
-    lines: list[str] = [
-        "# PIPELINE DEFINITION",
-        f"# Name: {spec['pipelineInfo']['name']}",
-    ]
-    lines.append("# Inputs:")
+    name = spec["pipelineInfo"]["name"]
+    lines = ["# PIPELINE DEFINITION", f"# Name: {name}", "# Inputs:"]
     inputs = spec["root"]["inputDefinitions"]["parameters"]
     for name, definition in sorted(inputs.items()):
         kind = PARAMETERS[name][0].__name__

@@ -1,21 +1,16 @@
-"""What single nodes of a compiled pipeline run on: image, machine, retries."""
+"""What single tasks of a compiled pipeline run on: image, machine, retries."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import json_format
-from kfp.pipeline_spec import pipeline_spec_pb2
-
 # Of Kubernetes.
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
-
-_Container = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskOptions:
-    """Where one node runs. Validated on construction.
+    """Where one task runs. Validated on construction.
 
     Attributes:
       image: container image; None: that of the pipeline.
@@ -62,8 +57,8 @@ class TaskOptions:
                 )
 
     @classmethod
-    def from_dict(cls, node: str, values: Mapping[str, Any]) -> "TaskOptions":
-        """Makes the options of a node of their fields by name.
+    def from_dict(cls, task: str, values: Mapping[str, Any]) -> "TaskOptions":
+        """Makes the options of a task from their fields by name.
 
         Raises:
           ValueError: a field that is not known or not valid.
@@ -71,36 +66,30 @@ class TaskOptions:
         names = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            raise ValueError(f"unknown options {unknown} of {node}; valid: {names}.")
+            raise ValueError(f"unknown options {unknown} of {task}; valid: {names}.")
         try:
             return cls(**values)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{node}: {error}") from None
+            raise ValueError(f"{task}: {error}") from None
 
     def resources(self) -> dict[str, Any]:
         """Returns the container's ResourceSpec as JSON, {} without limits."""
-        spec = _Container.ResourceSpec()
+        result: dict[str, Any] = {}
         if self.cpu is not None:
-            spec.cpu_limit = self.cpu
+            result["cpuLimit"] = float(self.cpu)
         if self.memory is not None:
-            spec.memory_limit = self.memory
+            result["memoryLimit"] = float(self.memory)
         if self.accelerator is not None:
-            spec.accelerator.type = self.accelerator
-            spec.accelerator.count = self.accelerator_count
-        return json_format.MessageToDict(spec)
+            # An integer of 64 bits is a string in protobuf's JSON.
+            count = str(self.accelerator_count)
+            result["accelerator"] = {"type": self.accelerator, "count": count}
+        return result
 
     def kubernetes(self) -> dict[str, Any]:
-        """Returns the node's KubernetesExecutorConfig, as JSON."""
+        """Returns the task's KubernetesExecutorConfig, as JSON."""
         result: dict[str, Any] = {}
         if self.node_selector:
             result["nodeSelector"] = {"labels": dict(self.node_selector)}
         if self.tolerations:
             result["tolerations"] = [dict(one) for one in self.tolerations]
         return result
-
-
-def check_names(given: Mapping[str, Any], nodes: list[str]) -> None:
-    """Raises ValueError where options are of a node that the pipeline does not have."""
-    unknown = sorted(set(given) - set(nodes))
-    if unknown:
-        raise ValueError(f"unknown nodes {unknown}; the pipeline has {nodes}.")
