@@ -41,7 +41,8 @@ ROOT ?= gs://my-bucket/tfx-resampling
 IMAGE_URI ?= tfx-resampling:dev
 
 compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
-	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) kubeflow/compile.py --pipeline-root '$(ROOT)' --image '$(IMAGE_URI)' \
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pipelines.kfp.compile --pipeline-root '$(ROOT)' \
+	  --image '$(IMAGE_URI)' \
 	  --output '$(or $(OUT),runs/compiled)/pipeline.yaml' \
 	  --output '$(or $(OUT),runs/compiled)/pipeline.json' \
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)

@@ -1,7 +1,6 @@
 """Images in folders, class = folder: scikit-learn's digits with a long tail."""
 
 import pathlib
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,10 @@ def write(root: str) -> None:
     from PIL import Image
     from sklearn import datasets
 
-    digits: Any = datasets.load_digits()
+    rows, labels = map(np.asarray, datasets.load_digits(return_X_y=True))
+    digits = rows.reshape(-1, 8, 8)
     for label, name in enumerate(CLASSES):
-        images = digits.images[digits.target == label]
+        images = digits[labels == label]
         count = round(_LARGEST * _RATIO**label)
         for split, part in (
             ("eval", images[:_EVALUATED]),

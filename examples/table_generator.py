@@ -8,15 +8,13 @@ the rows and the drawn samples of each class, and draws both as bars into
 DIR/frequencies.png. The same seed gives the same samples and augmentation.
 """
 
-import argparse
 import itertools
 import os
-import sys
 from collections.abc import Sequence
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import click
 import keras
 import numpy as np
 import pandas as pd
@@ -32,7 +30,7 @@ _ROWS_COLOUR, _SAMPLES_COLOUR = "#9aa5b1", "#0072b2"
 
 
 def frequencies(
-    rows: pd.Series, drawn: Sequence[str], order: Sequence[str]
+    rows: pd.Series, drawn: Sequence[str], order: list[str]
 ) -> pd.DataFrame:
     """Returns how many rows, and how many samples, each group has, and both shares.
 
@@ -120,17 +118,17 @@ def recalls(model: keras.Model, generator) -> pd.Series:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", default="runs/example-table")
-    parser.add_argument("--weighing", default="square root")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args(arguments)
-    keras.utils.set_random_seed(args.seed)
-
-    data = os.path.join(args.out, "digits")
+@click.command(context_settings={"show_default": True})
+@click.option("--out", default="runs/example-table", help="Where everything goes.")
+@click.option(
+    "--weighing", default="square root", help="Weight of a class by its number of rows."
+)
+@click.option("--epochs", type=int, default=10)
+@click.option("--seed", type=int, default=1)
+def main(out: str, weighing: str, epochs: int, seed: int) -> None:
+    """Trains on images from folders, whose classes are drawn by weight."""
+    keras.utils.set_random_seed(seed)
+    data = os.path.join(out, "digits")
     digit_folders.write(data)
     samples = digit_folders.read(os.path.join(data, "train"))
     image = {"size": (_SIDE, _SIDE), "channels": 1}
@@ -149,18 +147,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shuffle=True,
         repeat=True,
         sampling_groupby=["category"],
-        sampling_group_weighing=args.weighing,
-        seed=args.seed,
+        sampling_group_weighing=weighing,
+        seed=seed,
     )
     model = make_model()
-    per_epoch: Any = 2  # Keras' own type for `verbose` is str.
-    model.fit(generator, epochs=args.epochs, verbose=per_epoch)
+    model.fit(generator, epochs=epochs, verbose=2)  # pyright: ignore[reportArgumentType]
 
     # Without maps, a generator yields the same samples as it does in training.
     drawn = generator.get_samples_numpy(batch=False)
-    drawn = itertools.islice(drawn, args.epochs * len(generator) * _BATCH)
+    drawn = itertools.islice(drawn, epochs * len(generator) * _BATCH)
     table = frequencies(
-        samples["category"], [s["category"] for s in drawn], digit_folders.CLASSES
+        samples["category"], [s["category"] for s in drawn], list(digit_folders.CLASSES)
     )
     evaluated = build_image_data_generator(
         digit_folders.read(os.path.join(data, "eval")),
@@ -170,12 +167,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table["recall"] = recalls(model, evaluated)
     print()
     print(table.to_string(float_format="{:.3f}".format))
-    path = os.path.join(args.out, "frequencies.png")
-    title = f"Digits in folders, drawn with weighing '{args.weighing}'"
+    path = os.path.join(out, "frequencies.png")
+    title = f"Digits in folders, drawn with weighing '{weighing}'"
     plot(table, title, path)
     print(f"\nMean recall {table['recall'].mean():.3f}. Bars: {path}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

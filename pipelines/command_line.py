@@ -28,7 +28,7 @@ def run(
     name: str,
     expected: tuple[type[Exception], ...] = (ValueError, OSError),
 ) -> int:
-    """Runs a command and returns its exit code.
+    """Runs a command and returns its exit code; 130 if it is interrupted.
 
     Args:
       command: the command; it may return an exit code.
@@ -40,7 +40,8 @@ def run(
     try:
         return command.main(argv, name, standalone_mode=False) or 0
     except click.Abort:
-        text = "interrupted."
+        print("interrupted.", file=sys.stderr)
+        return 130
     except click.ClickException as error:
         text = error.format_message()
     except expected as error:

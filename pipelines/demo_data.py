@@ -2,15 +2,15 @@
 
 The digits are scikit-learn's bundled ones (1,797 images of 8x8 pixels; UCI "Optical
 Recognition of Handwritten Digits"). A scene shows one to three of them. The first digit
-of a scene is drawn from a long tail; the others ride along with it by fixed habits, so
+of a scene is drawn from a long tail; which others occur with it has fixed chances, so
 that labels are not independent. Training and evaluation scenes show different digits.
 """
 
-import argparse
 import json
 import os
 from collections.abc import Sequence
 
+import click
 import numpy as np
 
 LABELS = (
@@ -22,8 +22,8 @@ _CORNERS = ((0, 0), (0, 16), (16, 0), (16, 16))
 
 # Shares of the first digit of a scene: each 0.6 of the one before.
 _LEADING = np.array([0.6**i for i in range(10)])
-# Chance that a scene led by one digit also shows another: head digits ride along with
-# the tail (zero with nine: a rare label that mostly comes with a frequent one).
+# Chance that a scene led by one digit also shows another: head digits co-occur with the
+# tail (zero with nine: a rare label that mostly comes with a frequent one).
 _COMPANIONS: dict[int, dict[int, float]] = {
     0: {1: 0.30, 2: 0.15},
     1: {0: 0.40},
@@ -62,18 +62,17 @@ def build(
         os.remove(stamp)
     from sklearn import datasets
 
-    digits = datasets.load_digits()
+    rows, digits = map(np.asarray, datasets.load_digits(return_X_y=True))
+    images = rows.reshape(-1, 8, 8)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(digits.target))
+    order = rng.permutation(len(digits))
     # 4 of 5 digits for training, the others for evaluation.
     for split, count, chosen in (
         ("train", num_train, order[: len(order) * 4 // 5]),
         ("eval", num_eval, order[len(order) * 4 // 5 :]),
     ):
-        pools = [chosen[digits.target[chosen] == d] for d in range(10)]
-        _write_split(
-            os.path.join(directory, split), split, count, digits.images, pools, rng
-        )
+        pools = [chosen[digits[chosen] == d] for d in range(10)]
+        _write_split(os.path.join(directory, split), split, count, images, pools, rng)
     with open(stamp, "w") as file:
         json.dump(wanted, file)
 
@@ -150,13 +149,12 @@ def _draw(
     return np.clip(pixels, 0, 255).astype(np.uint8)[..., None]
 
 
-def main() -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("directory", help="where train/ and eval/ are written")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    build(args.directory, args.seed)
+@click.command()
+@click.argument("directory")
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(directory: str, seed: int) -> None:
+    """Writes the demo data to train/ and eval/ in DIRECTORY."""
+    build(directory, seed)
 
 
 if __name__ == "__main__":

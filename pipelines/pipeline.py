@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
@@ -10,6 +11,7 @@ import tfx_resampling as tr
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx_resampling.core import groups
 
 # Distinct labels that statistics keep exactly; TFDV's default of 1,000 is too few for
@@ -90,7 +92,7 @@ class PipelineOptions:
 
 def create_pipeline(
     options: PipelineOptions,
-    metadata_connection_config: object | None = None,
+    metadata_connection_config: Any = None,
 ) -> tfx.dsl.Pipeline:
     """Returns the pipeline; a runner runs it.
 
@@ -108,9 +110,10 @@ def create_pipeline(
     )
 
 
-def _components(options: PipelineOptions) -> list[object]:
+def _components(options: PipelineOptions) -> list[BaseNode]:
+    data: Any = options.data  # TFX says str, and takes runtime parameters.
     example_gen = tfx.components.ImportExampleGen(
-        input_base=options.data, **_split_configs(options)
+        input_base=data, **_split_configs(options)
     )
     statistics_gen = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"],
@@ -174,20 +177,11 @@ def _components(options: PipelineOptions) -> list[object]:
             )
         ),
     )
-    return [
-        example_gen,
-        statistics_gen,
-        schema_gen,
-        example_validator,
-        planner,
-        *resamplers,
-        trainer,
-        evaluator,
-        pusher,
-    ]
+    before = [example_gen, statistics_gen, schema_gen, example_validator, planner]
+    return [*before, *resamplers, trainer, evaluator, pusher]
 
 
-def _split_configs(options: PipelineOptions) -> dict:
+def _split_configs(options: PipelineOptions) -> dict[str, Any]:
     if options.splits is None:
         split_config = tfx.proto.SplitConfig(
             splits=[

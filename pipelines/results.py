@@ -125,7 +125,9 @@ def executions(
     }
 
 
-def _newest_run(store: metadata_store.MetadataStore, name: str):
+def _newest_run(
+    store: metadata_store.MetadataStore, name: str
+) -> metadata_store_pb2.Context:
     runs = store.get_contexts_by_type("pipeline_run")
     prefix = f"{name}."
     own = [run for run in runs if run.name.startswith(prefix)] or [
@@ -148,7 +150,8 @@ def _artifacts(
     return {types[artifact.type_id]: artifact for artifact in found}
 
 
-def _average_precision(uri: str, num_labels: int):
+def _average_precision(uri: str, num_labels: int) -> tuple[np.ndarray, float]:
+    """Returns float64 [labels] and its mean, NaN where there are no positives."""
     values, mean = np.full(num_labels, np.nan), float("nan")
     for result in tfma.load_metrics(uri):
         if result.slice_key.single_slice_keys:

@@ -1,147 +1,23 @@
 """Runs the pipeline on this machine: `python -m pipelines.run_local --help`."""
 
-import argparse
+import dataclasses
 import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
-# TensorFlow reads this when it is first imported; its start-up notes help nobody here.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import click
+from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.errors import reason
 
-from pipelines import console
+from pipelines import command_line, console
 
 # Characters of an error on the terminal; the log has all of it. Some of Beam's show the
 # bytes of a whole record.
 _LONGEST_ERROR = 1_000
 # Bytes of data: each Beam step takes 10 s to start processes of its own.
 _WORTH_WORKERS = 256 << 20
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Returns the command line's options."""
-    from tfx_resampling.core import config, targets
-
-    defaults = config.PlannerConfig("labels")
-    target_help = "; ".join(f"{k} ({v})" for k, v in targets.describe().items())
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.run_local",
-        description="Imports TFRecords, plans the resampling, trains, evaluates and "
-        "pushes a model; ends with a table of what the plan did.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data",
-        default="",
-        help="directory of TFRecords of tf.train.Example, with train/ and eval/ (or "
-        "files named so, or one set to be split); empty: demo data is made",
-    )
-    data.add_argument("--label-key", default="labels", help="label feature")
-    data.add_argument("--image-key", default="image/encoded", help="image feature")
-    data.add_argument("--runs", default="runs", help="where everything is written")
-    data.add_argument("--name", default="tfx-resampling", help="pipeline name")
-    plan = parser.add_argument_group("plan (fields of PlannerConfig)")
-    plan.add_argument(
-        "--target", default="sqrt", help=f"{target_help}; or a JSON object label -> "
-        "share or count".replace("%", "%%"),
-    )  # fmt: skip
-    plan.add_argument(
-        "--size",
-        default=None,
-        help="preserve, undersample, oversample, ratio:R or records:N",
-    )
-    plan.add_argument("--min-factor", type=float, default=defaults.min_factor)
-    plan.add_argument("--max-factor", type=float, default=defaults.max_factor)
-    plan.add_argument(
-        "--combine", choices=config.COMBINE_RULES, default=defaults.combine
-    )
-    plan.add_argument(
-        "--unlabeled", default=defaults.unlabeled, help="keep, drop or a factor"
-    )
-    plan.add_argument(
-        "--group-by",
-        default="[]",
-        help="JSON list of columns whose groups are resampled instead of labels: "
-        'feature names, and objects such as {"name": "age", "boundaries": [18, 65]} or '
-        '{"name": "age", "quantiles": 4}',
-    )
-    plan.add_argument("--split", default=defaults.split, help="split to resample")
-    plan.add_argument(
-        "--key-feature", help="feature that identifies a record; default: all its bytes"
-    )
-    plan.add_argument(
-        "--unknown-labels",
-        default=defaults.unknown_labels,
-        help="what a label that the plan does not know does: error, or its factor",
-    )
-    plan.add_argument(
-        "--on-unreachable",
-        choices=config.ON_UNREACHABLE,
-        default=defaults.on_unreachable,
-        help="what a target is that the data or the bounds do not allow",
-    )
-    plan.add_argument("--tolerance", type=float, default=defaults.tolerance)
-    plan.add_argument(
-        "--schedule",
-        default=defaults.schedule,
-        help="how factors come in over the epochs: constant, linear:E (from natural "
-        "in epoch 0 to the plan in epoch E) or step:E (natural, then the plan from "
-        "epoch E on)",
-    )
-    plan.add_argument(
-        "--statistics-only",
-        action="store_true",
-        help="plan from marginal counts, without a pass over the examples",
-    )
-    plan.add_argument("--seed", type=int, default=defaults.seed)
-    plan.add_argument(
-        "--resample",
-        choices=("online", "stratify", "materialize"),
-        default="online",
-        help="while training; while training, from shards laid out so that little else "
-        "is read; or before it, an epoch of samples",
-    )
-    training = parser.add_argument_group("training")
-    training.add_argument("--train-steps", type=int, default=1500, help="batches")
-    training.add_argument(
-        "--eval-steps", type=int, default=0, help="validation batches, 0 for all"
-    )
-    training.add_argument("--batch-size", type=int, default=64)
-    training.add_argument(
-        "--image-size", type=int, nargs=2, default=(32, 32), metavar=("H", "W")
-    )
-    training.add_argument(
-        "--min-average-precision",
-        type=float,
-        default=0.0,
-        help="mean over labels that a model needs to be blessed and pushed",
-    )
-    running = parser.add_argument_group("running")
-    running.add_argument(
-        "--no-cache", action="store_true", help="execute every component again"
-    )
-    running.add_argument(
-        "--workers",
-        type=int,
-        default=None,
-        help="processes of Beam's DirectRunner; 1 runs in this one; by default one per "
-        "core, but 1 for less than 256 MB of data, where starting them would take "
-        "longer than the work",
-    )
-    running.add_argument(
-        "--beam-arg",
-        action="append",
-        default=[],
-        help="argument for every Beam step, instead of --workers; e.g. "
-        "--beam-arg=--runner=FlinkRunner; repeatable",
-    )
-    running.add_argument(
-        "--debug", action="store_true", help="show tracebacks of errors"
-    )
-    return parser.parse_args(argv)
 
 
 def beam_args(workers: int | None, data: str) -> list[str]:
@@ -171,17 +47,108 @@ def beam_args(workers: int | None, data: str) -> list[str]:
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the pipeline and prints the table; returns the exit code."""
-    args = parse_args(argv)
+# Help of the fields of PlannerConfig.
+_HELP = {
+    "target": "uniform, sqrt, log, log1p, power:Q, effective:BETA, "
+    "repeat_threshold:T, natural, or a JSON object label -> share or count.",
+    "size": "preserve, undersample, oversample, ratio:R or records:N.",
+    "min_factor": "Lower bound of a record's repeat factor.",
+    "max_factor": "Upper bound of a record's repeat factor.",
+    "combine": "product, max, min or mean of the labels' factors.",
+    "unlabeled": "Records without a label: keep, drop or a factor.",
+    "group_by": "JSON list of columns whose groups are resampled instead of labels: "
+    'feature names, and objects such as {"name": "age", "boundaries": [18, 65]} or '
+    '{"name": "age", "quantiles": 4}.',
+    "split": "Split to resample.",
+    "seed": "Of the plan, of shuffling and of the model's weights.",
+    "key_feature": "Feature that identifies a record; by default all its bytes do.",
+    "unknown_labels": "error, or the factor of labels that the plan does not know.",
+    "on_unreachable": "warn or error, where the target cannot be reached.",
+    "tolerance": "Distance up to which the target counts as reached.",
+    "schedule": "How factors come in over the epochs: constant, linear:E (from natural "
+    "in epoch 0 to the plan in epoch E) or step:E (natural, then the plan from epoch E "
+    "on).",
+}
+
+
+def _planner_options(command: Any) -> Any:
+    """Adds an option per field of PlannerConfig."""
+    for field in reversed(dataclasses.fields(PlannerConfig)):
+        if field.name in _HELP:
+            default = "sqrt" if field.name == "target" else field.default or None
+            flag = f"--{field.name.replace('_', '-')}"
+            kind = type(field.default)
+            kind = kind if kind in (float, int) else str
+            command = click.option(
+                flag, default=default, type=kind, help=_HELP[field.name]
+            )(command)
+    return command
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--data",
+    help="Directory of TFRecords of tf.train.Example, with train/ and eval/ (or files "
+    "named so, or one set to be split).  [default: demo data is made]",
+)
+@click.option("--label-key", default="labels", help="Label feature.")
+@click.option("--image-key", default="image/encoded", help="Image feature.")
+@click.option("--runs", default="runs", help="Where everything is written.")
+@click.option("--name", default="tfx-resampling", help="Pipeline name.")
+@_planner_options
+@click.option(
+    "--statistics-only",
+    is_flag=True,
+    help="Plan from marginal counts, without a pass over the examples.",
+)
+@click.option(
+    "--resample",
+    type=click.Choice(["online", "stratify", "materialize"]),
+    default="online",
+    help="While training; while training, from shards laid out so that little else is "
+    "read; or before it, an epoch of samples.",
+)
+@click.option("--train-steps", type=int, default=1500, help="Batches to train.")
+@click.option(
+    "--eval-steps", type=int, default=0, help="Validation batches, 0 for all."
+)
+@click.option("--batch-size", type=int, default=64)
+@click.option("--image-size", type=(int, int), default=(32, 32), metavar="H W")
+@click.option(
+    "--min-average-precision",
+    type=float,
+    default=0.0,
+    help="Mean over labels that a model needs to be blessed and pushed.",
+)
+@click.option("--no-cache", is_flag=True, help="Execute every component again.")
+@click.option(
+    "--workers",
+    type=int,
+    help="Processes of Beam's DirectRunner; 1 runs in this one.  [default: one per "
+    "core, but 1 for less than 256 MB of data, where starting them takes longer than "
+    "the work]",
+)
+@click.option(
+    "--beam-arg",
+    "beam_arguments",
+    multiple=True,
+    help="Argument for every Beam step, instead of --workers; e.g. "
+    "--beam-arg=--runner=FlinkRunner; repeatable.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def cli(runs: str, name: str, debug: bool, **options: Any) -> int:
+    """Imports TFRecords, plans the resampling, trains, evaluates and pushes a model.
+
+    Ends with a table of what the plan did.
+    """
     started = time.monotonic()
-    runs = os.path.abspath(args.runs)
-    log = os.path.join(runs, "logs", f"{args.name}.log")
+    runs = os.path.abspath(runs)
+    log = os.path.join(runs, "logs", f"{name}.log")
     try:
         with console.logged(log):
-            text = _run(args, runs)
+            text = _run(runs, name, **options)
     except Exception as error:
-        if args.debug:
+        if debug:
             raise
         # A wrong option or wrong data is said in a ValueError of our own.
         is_usage = isinstance(error, ValueError)
@@ -195,69 +162,67 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace, runs: str) -> str:
+def _run(
+    runs: str,
+    name: str,
+    *,
+    data: str | None,
+    statistics_only: bool,
+    no_cache: bool,
+    workers: int | None,
+    beam_arguments: Sequence[str],
+    **options: Any,
+) -> str:
     """Runs the pipeline and returns the text of its results."""
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
     from tfx import v1 as tfx
-    from tfx_resampling import PlannerConfig
 
     from pipelines import demo_data, find_data, pipeline, results
 
-    planner = PlannerConfig(
-        label_key=args.label_key,
-        target=args.target,
-        size=args.size,
-        min_factor=args.min_factor,
-        max_factor=args.max_factor,
-        combine=args.combine,
-        unlabeled=args.unlabeled,
-        group_by=args.group_by,
-        split=args.split,
-        seed=args.seed,
-        key_feature=args.key_feature,
-        unknown_labels=args.unknown_labels,
-        on_unreachable=args.on_unreachable,
-        tolerance=args.tolerance,
-        schedule=args.schedule,
-    )
-    data = os.path.abspath(args.data) if args.data else os.path.join(runs, "demo")
-    if not args.data:
+    given = {name: options.pop(name) for name in ("label_key", *_HELP)}
+    planner = PlannerConfig(**{k: v for k, v in given.items() if v is not None})
+    if data:
+        data = os.path.abspath(data)
+    else:
+        data = os.path.join(runs, "demo")
         demo_data.build(data)
-    layout = find_data.inspect(data, args.label_key, args.image_key)
-    options = pipeline.PipelineOptions(
-        name=args.name,
-        root=os.path.join(runs, "artifacts", args.name),
-        data=data,
-        splits=layout.splits,
-        file_pattern=layout.file_pattern,
-        label_dtype=layout.label_dtype,
-        count_label_sets=not args.statistics_only,
-        resample=args.resample,
-        planner=planner,
-        push_to=os.path.join(runs, "pushed", args.name),
-        image_key=args.image_key,
-        image_size=tuple(args.image_size),
-        batch_size=args.batch_size,
-        train_steps=args.train_steps,
-        eval_steps=args.eval_steps,
-        min_average_precision=args.min_average_precision,
-        enable_cache=not args.no_cache,
-        beam_pipeline_args=args.beam_arg or beam_args(args.workers, data),
-    )
+    found = find_data.inspect(data, planner.label_key, options["image_key"])
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
         os.path.join(runs, "metadata.sqlite")
     )
+    built = pipeline.create_pipeline(
+        pipeline.PipelineOptions(
+            name=name,
+            root=os.path.join(runs, "artifacts", name),
+            data=data,
+            splits=found.splits,
+            file_pattern=found.file_pattern,
+            label_dtype=found.label_dtype,
+            count_label_sets=not statistics_only,
+            planner=planner,
+            push_to=os.path.join(runs, "pushed", name),
+            enable_cache=not no_cache,
+            beam_pipeline_args=beam_arguments or beam_args(workers, data),
+            **options,
+        ),
+        connection,
+    )
     try:
-        tfx.orchestration.LocalDagRunner().run(
-            pipeline.create_pipeline(options, connection)
-        )
+        tfx.orchestration.LocalDagRunner().run(built)
     except Exception as error:
-        if "TFRecord" in str(error):
-            corrupt = find_data.find_corrupt(data, layout)
-            if corrupt:
-                raise ValueError(corrupt) from error
+        if "TFRecord" in str(error) and (
+            corrupt := find_data.find_corrupt(data, found)
+        ):
+            raise ValueError(corrupt) from error
         raise
-    return results.read(connection, args.name).as_text()
+    return results.read(connection, name).as_text()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the pipeline and prints the table; returns the exit code."""
+    # Before TensorFlow is imported; its start-up notes help nobody here.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return command_line.run(cli, argv, "python -m pipelines.run_local", ())
 
 
 if __name__ == "__main__":

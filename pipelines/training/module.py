@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import tempfile
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,10 +47,8 @@ def run_fn(fn_args: FnArgs) -> None:
     if config.get("resampled"):
         plan = plan.applied()
     batch_size = int(config.get("batch_size", 64))
-    image = tr.ImageOptions(
-        key=config.get("image_key", "image/encoded"),
-        size=tuple(int(n) for n in config.get("image_size", (32, 32))),
-    )
+    size = tuple(int(n) for n in config.get("image_size", (32, 32)))
+    image = tr.ImageOptions(config.get("image_key", "image/encoded"), size)
     options = tr.InputOptions.from_dict(config.get("input_options", {}))
     keras.utils.set_random_seed(plan.seed % 2**32)
 
@@ -77,7 +76,7 @@ def run_fn(fn_args: FnArgs) -> None:
         ),
     )
 
-    model = build_model(len(plan.classes), (*image.size, image.channels))
+    model = build_model(len(plan.classes), (*size, image.channels))
     steps_per_epoch = min(plan.steps_per_epoch(batch_size), fn_args.train_steps)
     model.fit(
         training,
@@ -85,7 +84,7 @@ def run_fn(fn_args: FnArgs) -> None:
         steps_per_epoch=steps_per_epoch,
         validation_data=validation,
         validation_steps=fn_args.eval_steps or None,
-        verbose=0,
+        verbose=0,  # pyright: ignore[reportArgumentType]
         callbacks=[
             StopAfter(fn_args.train_steps),
             LogEpochs(),
@@ -110,9 +109,10 @@ class StopAfter(keras.callbacks.Callback):
         self._num_steps = num_steps
 
     def on_train_batch_end(self, batch, logs=None):
+        model: Any = self.model
         # Of the optimizer, which a job that is started again restores.
-        if self.model.optimizer.iterations >= self._num_steps:
-            self.model.stop_training = True
+        if model.optimizer.iterations >= self._num_steps:
+            model.stop_training = True
 
 
 class LogEpochs(keras.callbacks.Callback):
@@ -120,7 +120,8 @@ class LogEpochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         values = ", ".join(f"{k} {v:.4f}" for k, v in (logs or {}).items())
-        logging.info("Epoch %d/%d: %s", epoch + 1, self.params["epochs"], values)
+        epochs = (self.params or {}).get("epochs")
+        logging.info("Epoch %d/%d: %s", epoch + 1, epochs, values)
 
 
 class SaveWeights(keras.callbacks.Callback):
@@ -131,10 +132,11 @@ class SaveWeights(keras.callbacks.Callback):
         self._directory = directory
 
     def on_epoch_end(self, epoch, logs=None):
+        model: Any = self.model
         name = f"epoch-{epoch + 1:03d}.weights.h5"
         tf.io.gfile.makedirs(self._directory)
         with tempfile.TemporaryDirectory() as scratch:
-            self.model.save_weights(os.path.join(scratch, name))
+            model.save_weights(os.path.join(scratch, name))
             tf.io.gfile.copy(
                 os.path.join(scratch, name),
                 os.path.join(self._directory, name),
@@ -189,15 +191,13 @@ def export(
         pixels = tf.map_fn(
             lambda one: decode.decode_image(one, image),
             encoded,
-            fn_output_signature=tf.TensorSpec(
-                [*image.size, image.channels], pixel_dtype
-            ),
+            fn_output_signature=tf.TensorSpec(model.input_shape[1:], pixel_dtype),
         )
         return {"probabilities": model(pixels, training=False)}
 
     @tf.function(input_signature=signature)
     def transformed_labels(examples):
-        values = tf.io.parse_example(examples, label_spec)[plan.label_key]
+        values: Any = tf.io.parse_example(examples, label_spec)[plan.label_key]
         found = labels.labels_of(values, vocabulary)
         return {"multi_hot": labels.multi_hot(found, vocabulary.size)}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from examples import digit_folders, table_generator
@@ -29,9 +30,11 @@ def test_folders_are_classes(tmp_path):
 
 
 @pytest.mark.long
-def test_the_example_runs(tmp_path, capsys):
-    assert table_generator.main(["--out", str(tmp_path), "--epochs", "2"]) == 0
-    printed = capsys.readouterr().out
+def test_the_example_runs(tmp_path):
+    arguments = ["--out", str(tmp_path), "--epochs", "2"]
+    done = CliRunner().invoke(table_generator.main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    printed = done.output
     header = "rows  share of rows  samples  share of samples  samples per row  recall"
     assert header in printed
     rows = [line for line in printed.splitlines() if line.startswith("zero")]

@@ -83,10 +83,11 @@ def options(bucket):
 @pytest.fixture(scope="session")
 def compiled(options):
     """The pipeline compiled to spec 2.1."""
-    from pipelines.kfp import parameters, spec
+    from pipelines.kfp.parameters import defaults
+    from pipelines.kfp.spec import compile_pipeline
 
-    values = parameters.defaults(options.root, {})
-    return spec.compile_pipeline(options, "image:1", values)
+    values = defaults(options.root, {})
+    return compile_pipeline(options, "image:1", values)
 
 
 @pytest.fixture(scope="session")

@@ -132,10 +132,11 @@ def test_executes_tasks_of_the_compiled_pipeline(
     buildah, container, options, demo_data, first_parameters
 ):
     """From example-gen to the plan, each in a container by its command."""
-    from pipelines.kfp import parameters, spec
+    from pipelines.kfp.parameters import defaults
+    from pipelines.kfp.spec import compile_pipeline
 
     bucket = options.root
-    job = spec.compile_pipeline(options, IMAGE, parameters.defaults(bucket, {})).job
+    job = compile_pipeline(options, IMAGE, defaults(bucket, {})).job
     before = os.umask(0)  # The user writes where root made the directories.
     os.chmod(bucket, 0o777)
     for directory in (demo_data, bucket):

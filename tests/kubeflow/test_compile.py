@@ -12,9 +12,9 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipelines.kfp import spec as spec_lib
+from pipelines.kfp.compile import main
+from pipelines.kfp.spec import CompiledPipeline
 from pipelines.kfp.tasks import TaskOptions
-from tests.kubeflow import scripts
 from tests.environments import REPOSITORY
 
 ROOT = "gs://bucket/root"
@@ -38,8 +38,7 @@ COMPONENTS = {
 def compiled(tmp_path, *arguments, name="pipeline.yaml"):
     """Compiles by the command line; returns the spec as KFP's message."""
     path = str(tmp_path / name)
-    code = scripts.load("compile").main([*ARGUMENTS, "--output", path, *arguments])
-    assert code == 0
+    assert main([*ARGUMENTS, "--output", path, *arguments]) == 0
     return read(path)
 
 
@@ -132,7 +131,7 @@ def test_kfp_loads_the_file(tmp_path):
     }
 
 
-NODES = {
+TASKS = {
     "Trainer": {
         **{"image": "registry/gpu:1", "cpu": 8, "memory": 30, "retries": 3},
         **{"accelerator": "nvidia.com/gpu", "accelerator_count": 2},
@@ -146,9 +145,9 @@ NODES = {
 }
 
 
-def test_nodes_have_images_machines_and_retries_of_their_own(tmp_path):
-    (tmp_path / "nodes.yaml").write_text(yaml.safe_dump(NODES))
-    spec = compiled(tmp_path, "--nodes", str(tmp_path / "nodes.yaml"))
+def test_tasks_have_images_machines_and_retries_of_their_own(tmp_path):
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump(TASKS))
+    spec = compiled(tmp_path, "--tasks", str(tmp_path / "tasks.yaml"))
     executors = spec.deployment_spec["executors"]
     trainer = executors["Trainer_executor"]["container"]
     assert trainer["image"] == "registry/gpu:1"
@@ -172,8 +171,8 @@ def test_nodes_have_images_machines_and_retries_of_their_own(tmp_path):
     kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert kubernetes == {
         "Trainer_executor": {
-            "nodeSelector": {"labels": NODES["Trainer"]["node_selector"]},
-            "tolerations": NODES["Trainer"]["tolerations"],
+            "nodeSelector": {"labels": TASKS["Trainer"]["node_selector"]},
+            "tolerations": TASKS["Trainer"]["tolerations"],
         }
     }
 
@@ -233,17 +232,21 @@ def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
             "max_factor must be of type float, got 'much'",
         ),
         (["--param", "train_steps=0"], "train_steps must be an integer from 1, got 0"),
-        (["--param", "tragets=a"], r"unknown runtime parameters \['tragets'\]; there"),
+        (["--param", "tragets=a"], r"unknown parameters \['tragets'\]; valid"),
         (["--param", "target"], "--param must be of the form NAME=VALUE"),
+        (["--label-dtype", "float"], "Invalid value for '--label-dtype': 'float' is"),
+        (["--batch-size", "x"], "Invalid value for '--batch-size': 'x' is not a"),
+        (["--lable-key", "x"], "No such option: --lable-key"),
+        (["--run-fn", "a.b", "--module-file", "c"], "--module-file must be left out"),
         (["--spec", "2.2"], r"spec must be one of \['2.1', '2.0'\], got '2.2'"),
-        (["--nodes", '{"Trianer": {}}'], r"unknown nodes \['Trianer'\]; the pipeline"),
-        (["--nodes", '{"Trainer": {"gpu": 1}}'], r"unknown options \['gpu'\] of Tra"),
-        (["--nodes", '{"Trainer": {"cpu": 0}}'], "Trainer: cpu must be .* got 0"),
+        (["--tasks", '{"Trianer": {}}'], r"unknown tasks \['Trianer'\]; the pipeline"),
+        (["--tasks", '{"Trainer": {"gpu": 1}}'], r"unknown options \['gpu'\] of Tra"),
+        (["--tasks", '{"Trainer": {"cpu": 0}}'], "Trainer: cpu must be .* got 0"),
         (
-            ["--nodes", '{"Trainer": {"tolerations": [{"keys": "a"}]}}'],
+            ["--tasks", '{"Trainer": {"tolerations": [{"keys": "a"}]}}'],
             r"Trainer: tolerations must have fields of .*, got \['keys'\]",
         ),
-        (["--nodes", "nowhere.yaml"], "No such file .*nowhere.yaml"),
+        (["--tasks", "nowhere.yaml"], "No such file .*nowhere.yaml"),
         (["--planner", '{"bounds": 1}'], r"--planner has unknown fields \['bounds'\]"),
         (["--vertex-training", '{"project": "p"}'], "missing .* 'region'"),
         (["--output", "pipeline.txt"], "output must end in .yaml, .yml or .json"),
@@ -251,7 +254,7 @@ def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
 )
 def test_wrong_options_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert scripts.load("compile").main([*ARGUMENTS, *arguments]) == 2
+    assert main([*ARGUMENTS, *arguments]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.match(f"error: .*{message}", error), error
     assert os.listdir(tmp_path) == []
@@ -259,13 +262,13 @@ def test_wrong_options_are_one_line(tmp_path, monkeypatch, capsys, arguments, me
 
 def test_node_selectors_are_refused_in_json():
     platform = {"platforms": {}}
-    package = spec_lib.CompiledPipeline({"pipelineSpec": {}}, platform)
-    with pytest.raises(ValueError, match="output must be a .yaml file where nodes"):
+    package = CompiledPipeline({"pipelineSpec": {}}, platform)
+    with pytest.raises(ValueError, match="output must be a .yaml file where tasks"):
         package.write("pipeline.json")
 
 
 @pytest.mark.parametrize("retries", [-1, 1.5])
-def test_node_options_are_checked(retries):
+def test_task_options_are_checked(retries):
     with pytest.raises(ValueError, match="retries must be an integer from 0"):
         TaskOptions(retries=retries)
 
@@ -283,10 +286,13 @@ def offline():
 @pytest.mark.long
 def test_compiling_needs_no_network_and_no_credentials(tmp_path):
     command = [
-        *(*offline(), sys.executable, os.path.join(REPOSITORY, "kubeflow/compile.py")),
+        *(*offline(), sys.executable, "-m", "pipelines.kfp.compile"),
         *(*ARGUMENTS, "--output", "pipeline.yaml", "--output", "pipeline.json"),
     ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
+    environment = {
+        **{"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")},
+        "PYTHONPATH": os.pathsep.join([f"{REPOSITORY}/components", REPOSITORY]),
+    }
     (tmp_path / "here").mkdir()
     done = subprocess.run(
         command, cwd=tmp_path / "here", env=environment, capture_output=True, text=True

@@ -15,8 +15,8 @@ import tfx_resampling as tr
 from tfx_resampling import artifacts
 
 from pipelines import results
-from pipelines.kfp import parameters
-from pipelines.kfp import spec as spec_lib
+from pipelines.kfp.parameters import defaults
+from pipelines.kfp.spec import compile_pipeline
 from pipelines.training.module import REALISED_FILE
 from tests.conftest import BATCH_SIZE, NUM_TRAIN
 from tests.kubeflow import emulator
@@ -131,8 +131,8 @@ def kill_and_restart(clean, options, bucket, first_run, first_parameters):
     the task, and the log of the first and of the second time.
     """
     packed = dataclasses.replace(options, run_fn=None)
-    values = parameters.defaults(options.root, {})
-    spec = spec_lib.compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
+    values = defaults(options.root, {})
+    spec = compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
     variables = {k: v for k, v in clean.variables.items() if k != "PYTHONPATH"}
     machine = emulator.Cluster(variables, bucket)
     steps = 3 * first_parameters["train_steps"]
@@ -160,8 +160,8 @@ def kill_and_restart(clean, options, bucket, first_run, first_parameters):
 def later(clean, cluster, bucket, options, compiled, first_run, first_parameters):
     """All other runs, two at a time: name -> future."""
     upstream = {name: first_run.outputs[name] for name in UPSTREAM}
-    old = spec_lib.compile_pipeline(
-        options, "image:1", parameters.defaults(options.root, {}), version="2.0"
+    old = compile_pipeline(
+        options, "image:1", defaults(options.root, {}), version="2.0"
     )
     other = {**first_parameters, **OTHERS}
     planned = {"ResamplePlanner", "Trainer"}.__contains__

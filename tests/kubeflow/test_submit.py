@@ -1,4 +1,4 @@
-"""submit.py: the real clients against servers on this machine."""
+"""Submitting: the real clients against servers on this machine."""
 
 import json
 import os
@@ -11,10 +11,11 @@ import yaml
 from google.auth import credentials
 from google.cloud.aiplatform import initializer
 
-from pipelines.kfp import parameters
-from pipelines.kfp import spec as spec_lib
-from pipelines.request_recorder import RequestRecorder
-from tests.kubeflow import scripts
+from pipelines.kfp.parameters import defaults
+from pipelines.kfp.spec import compile_pipeline
+from pipelines.kfp.submit import main
+from pipelines.kfp.tasks import TaskOptions
+from tests.kubeflow.request_recorder import RequestRecorder
 
 pytestmark = pytest.mark.long
 
@@ -28,9 +29,7 @@ def package(options, tmp_path_factory):
     import dataclasses
 
     in_bucket = dataclasses.replace(options, root="gs://bucket/root")
-    compiled = spec_lib.compile_pipeline(
-        in_bucket, "image:1", parameters.defaults("gs://bucket/root", {})
-    )
+    compiled = compile_pipeline(in_bucket, "image:1", defaults("gs://bucket/root", {}))
     directory = tmp_path_factory.mktemp("package")
     for name in ("pipeline.yaml", "pipeline.json"):
         compiled.write(str(directory / name))
@@ -45,7 +44,7 @@ def spec(package):
 
 def submit(capsys, *arguments):
     """Returns (exit code, standard output, standard error)."""
-    code = scripts.load("submit").main(list(arguments))
+    code = main(list(arguments))
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -138,12 +137,10 @@ def test_kfp_upload_keeps_one_version_per_content(package, capsys):
 
 
 def test_kfp_sends_node_selectors(options, tmp_path, capsys):
-    from pipelines.kfp.tasks import TaskOptions
-
-    values = parameters.defaults(options.root, {})
-    nodes = {"Trainer": TaskOptions(node_selector={"pool": "gpu"})}
+    values = defaults(options.root, {})
+    tasks = {"Trainer": TaskOptions(node_selector={"pool": "gpu"})}
     path = str(tmp_path / "pipeline.yaml")
-    spec_lib.compile_pipeline(options, "image:1", values, nodes).write(path)
+    compile_pipeline(options, "image:1", values, tasks).write(path)
     with RequestRecorder(KubeflowServer()) as server:
         assert submit(capsys, "kfp", path, "--host", server.url)[0] == 0
     (run,) = server.sent("POST", "/runs")
@@ -324,7 +321,7 @@ def test_vertex_without_credentials_is_one_line(package, capsys, monkeypatch):
     assert err.strip().endswith("none were found.") and len(err.splitlines()) == 1
 
 
-def test_dry_run_of_kfp_prints_what_would_be_sent(package, capsys):
+def test_dry_run_of_kfp_prints_what_a_run_starts_with(package, capsys):
     arguments = ("kfp", package, *PARAMS, "--run-name", "first", "--experiment", "e")
     host = f"http://127.0.0.1:{closed_port()}"  # Nobody is there.
     code, out, err = submit(capsys, *arguments, "--host", host, "--dry-run")
@@ -333,23 +330,35 @@ def test_dry_run_of_kfp_prints_what_would_be_sent(package, capsys):
         submit(capsys, *arguments, "--host", server.url)
     printed = json.loads(out)
     assert printed["host"] == host
-    really = [r for r in server.requests if r.method == "POST"]
-    assert [(r["method"], r["path"]) for r in printed["requests"]] == [
-        (r.method, r.path) for r in really
-    ]
-    assert printed["requests"][0]["body"] == really[0].body
-    run, expected = printed["requests"][1]["body"], really[1].body
-    assert run.pop("experiment_id") == "NEW-EXPERIMENT"
-    assert expected.pop("experiment_id") == "e-1"
-    assert run == expected
+    assert printed["package"] == package
+    experiment, run = [r.body for r in server.requests if r.method == "POST"]
+    assert printed["experiment"] == experiment["display_name"]
+    assert printed["run_name"] == run["display_name"]
+    sent = run["runtime_config"]["parameters"]
+    assert sent == VALUES
+    # And what the server adds: defaults, and the root as compiled.
+    assert printed["parameters"] == {**defaults("gs://bucket/root", {}), **sent}
+    assert printed["pipeline_root"] == "gs://bucket/root"
 
 
-def test_dry_run_of_vertex_prints_what_would_be_sent(
+def test_dry_run_prints_no_token(package, tmp_path, capsys):
+    (tmp_path / "token").write_text("secret")
+    arguments = (
+        "--host",
+        "http://127.0.0.1:1",
+        "--token-file",
+        str(tmp_path / "token"),
+    )
+    code, out, _ = submit(capsys, "kfp", package, *arguments, "--dry-run")
+    assert code == 0 and "secret" not in out
+
+
+def test_dry_run_of_vertex_prints_what_a_run_starts_with(
     package, capsys, monkeypatch, anonymous
 ):
     with RequestRecorder(vertex_answer) as server:
         submit_vertex(capsys, monkeypatch, server, package, *VERTEX)
-    (really,) = server.sent("POST", "/pipelineJobs")
+    (really,) = [request.body for request in server.sent("POST", "/pipelineJobs")]
     monkeypatch.undo()  # No credentials and no bucket from here on.
     monkeypatch.setattr(google.auth, "default", None)
     arguments = ("--project", "my-project", "--region", "europe-west4")
@@ -358,9 +367,16 @@ def test_dry_run_of_vertex_prints_what_would_be_sent(
     )
     assert (code, err) == (0, "")
     printed = json.loads(out)
-    assert printed["host"] == "https://europe-west4-aiplatform.googleapis.com"
-    assert printed["experiment"] == "e"
-    assert printed["requests"][0]["body"] == really.body
+    assert (printed["project"], printed["region"]) == ("my-project", "europe-west4")
+    assert printed["experiment"] == "e" and printed["cache"] is False
+    sent = really["runtimeConfig"]["parameterValues"]
+    assert printed["parameters"] == {**defaults("gs://bucket/root", {}), **sent}
+    assert printed["pipeline_root"] == really["runtimeConfig"]["gcsOutputDirectory"]
+    for name, theirs in (
+        *(("run_name", "displayName"), ("service_account", "serviceAccount")),
+        *(("network", "network"), ("labels", "labels")),
+    ):
+        assert printed[name] == really[theirs]
 
 
 @pytest.mark.parametrize(
@@ -374,6 +390,7 @@ def test_dry_run_of_vertex_prints_what_would_be_sent(
         (["--param", "target=unform"], "target must be .* got 'unform'"),
         (["--param", "size=huge"], "size must be .* got 'huge'"),
         (["--param", "seed"], "--param must be of the form NAME=VALUE, got 'seed'"),
+        (["--run-nmae", "x"], "No such option: --run-nmae"),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_is_sent(

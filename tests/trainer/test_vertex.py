@@ -15,7 +15,7 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx_resampling import artifacts
 from tfx_resampling.trainer.vertex import VertexExecutor
 
-from pipelines.request_recorder import RequestRecorder
+from tests.kubeflow.request_recorder import RequestRecorder
 from tests.trainer.test_trainer import PLAN
 
 TRAINING = tr.VertexTraining(
