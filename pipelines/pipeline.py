@@ -142,7 +142,9 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
             splits=[options.planner.split],
         )
         training_examples, resamplers = resampler.outputs["examples"], [resampler]
-    job = {"training": options.vertex_training} if options.vertex_training else {}
+    job: dict[str, Any] = {}
+    if options.vertex_training:
+        job["training"] = options.vertex_training
     trainer_class = tr.VertexTrainer if job else tr.Trainer
     trainer = trainer_class(
         **job,
