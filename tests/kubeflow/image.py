@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kubeflow import emulator
 from tests.environments import REPOSITORY
+from tests.kubeflow import emulator
 from tests.kubeflow.test_execute import library_plan, plan_of
 
 BASE, BEAM, IMAGE = "localhost/base", "localhost/beam", "localhost/tfx-resampling"

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from pipelines import run_local
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+from tests import conftest
+from tests.environments import REPOSITORY
 
 
 def test_workers_by_the_size_of_the_data(tmp_path):
@@ -85,15 +85,14 @@ def test_help_needs_neither_tensorflow_nor_tfx(module):
 
 
 @pytest.mark.pipeline
-def test_a_corrupt_file_is_named(tmp_path, capfd, demo_data):
+def test_a_corrupt_file_is_named(tmp_path, demo_data):
     shutil.copytree(demo_data, tmp_path / "data")
     broken = sorted((tmp_path / "data" / "eval").iterdir())[1]
     content = bytearray(broken.read_bytes())
     content[len(content) // 2] ^= 0xFF
     broken.write_bytes(content)
     arguments = ("--runs", str(tmp_path / "runs"), "--data", str(tmp_path / "data"))
-    code = run_local.main(arguments)
-    errors = capfd.readouterr().err
+    code, _, errors = conftest.run_local(*arguments)
     assert code == 2
     first = errors.splitlines()[0]
     assert re.search(rf"corrupt or truncated.* {broken}: record \d+ at byte", first)
