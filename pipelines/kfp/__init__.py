@@ -1,0 +1,1 @@
+"""The pipeline compiled for Kubeflow Pipelines v2 and Vertex AI, and submitted."""
