@@ -39,8 +39,8 @@ def needs(extra: str, what: str) -> Iterator[None]:
       what: the function, module or command that needs it, as a user knows it.
 
     Raises:
-      ModuleNotFoundError: one line with the command to run, e.g. `input_fn needs TensorFlow:
-        pip install "tfx-resampling[tf]"`.
+      ModuleNotFoundError: one line with the command that installs it, e.g. `input_fn
+        needs TensorFlow: pip install "tfx-resampling[tf]"`.
     """
     try:
         yield
