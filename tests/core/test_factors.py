@@ -1,13 +1,23 @@
 """From A and B to T, from T to records: hand-computed answers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.core.factors import (
+    RecordRule,
+    emission,
+    emission_of_marginals,
+    emission_of_sets,
+    label_factors,
+    labeled_records,
+    record_factors,
+)
 
 from tests import plans
 
-RULE = dict(combine="product", min_factor=0.0, max_factor=100.0, unlabeled_factor=1.0)
+RULE = RecordRule("product", min_factor=0.0, max_factor=100.0, unlabeled_factor=1.0)
 
 
 # A = (0.8, 0.2), B = (0.5, 0.5): B / A = (0.625, 2.5).
@@ -25,9 +35,8 @@ RULE = dict(combine="product", min_factor=0.0, max_factor=100.0, unlabeled_facto
     ],
 )
 def test_factors_of_every_size(size, expected):
-    factors = factors_lib.label_factors(
-        np.array([80.0, 20.0]), np.array([0.5, 0.5]), size, 100, 0.0
-    )
+    scale = labeled_records(size, 100, 0.0) / 100
+    factors = label_factors(np.array([80.0, 20.0]), np.array([0.5, 0.5]), size, scale)
     assert factors == pytest.approx(expected, rel=1e-12)
 
 
@@ -40,25 +49,25 @@ def test_factors_of_every_size(size, expected):
     ],
 )
 def test_labels_without_share_get_0_and_without_records_1(size, expected):
-    factors = factors_lib.label_factors(
-        np.array([80.0, 20.0, 0.0]), np.array([0.0, 1.0, 0.0]), size, 100, 0.0
+    factors = label_factors(
+        np.array([80.0, 20.0, 0.0]), np.array([0.0, 1.0, 0.0]), size, scale=1.0
     )
     assert factors == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_number_of_records_leaves_room_for_unlabeled_ones():
     counts, target = np.array([80.0, 20.0]), np.array([0.5, 0.5])
-    factors = factors_lib.label_factors(counts, target, 90, 100, 40.0)
+    scale = labeled_records(90, 100, 40.0) / 100
+    factors = label_factors(counts, target, 90, scale)
     assert factors == pytest.approx([0.3125, 1.25], rel=1e-12)  # s = (90 - 40) / 100.
 
 
 @pytest.mark.parametrize("size", [30, 40])
 def test_a_number_of_records_below_the_unlabeled_ones_is_refused(size):
-    counts, target = np.array([80.0, 20.0]), np.array([0.5, 0.5])
     with pytest.raises(
         ValueError, match=f"exceed the 40 unlabeled .* got {size}.*drop"
     ):
-        factors_lib.label_factors(counts, target, size, 100, 40.0)
+        labeled_records(size, 100, 40.0)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +81,8 @@ def test_a_number_of_records_below_the_unlabeled_ones_is_refused(size):
 )
 def test_record_factors_of_every_rule(combine, expected):
     sets = plans.label_sets("abc", {"a": 1, "ab": 1, "abc": 1, "bc": 1, "": 1})
-    rule = {**RULE, "combine": combine, "unlabeled_factor": 0.75}
-    result = factors_lib.record_factors(np.array([0.5, 2.0, 4.0]), sets, **rule)
+    rule = dataclasses.replace(RULE, combine=combine, unlabeled_factor=0.75)
+    result = record_factors(np.array([0.5, 2.0, 4.0]), sets, rule)
     assert result == pytest.approx(expected, abs=2.0**-32)
 
 
@@ -82,36 +91,38 @@ def test_record_factors_of_every_rule(combine, expected):
 )
 def test_a_label_twice_in_a_record_counts_once(combine, expected):
     sets = LabelSets.from_sets([[0, 0, 1, 0]], [1])
-    rule = {**RULE, "combine": combine}
-    result = factors_lib.record_factors(np.array([2.0, 1.0]), sets, **rule)
+    rule = dataclasses.replace(RULE, combine=combine)
+    result = record_factors(np.array([2.0, 1.0]), sets, rule)
     assert result.tolist() == [expected]
 
 
 @pytest.mark.parametrize("combine", ["product", "max", "min", "mean"])
 def test_empty_sets_do_not_disturb_their_neighbours(combine):
     sets = LabelSets.from_sets([[], [0], [], [], [1], []], np.ones(6))
-    rule = {**RULE, "combine": combine, "unlabeled_factor": 0.25}
-    result = factors_lib.record_factors(np.array([2.0, 3.0]), sets, **rule)
+    rule = dataclasses.replace(RULE, combine=combine, unlabeled_factor=0.25)
+    result = record_factors(np.array([2.0, 3.0]), sets, rule)
     assert result.tolist() == [0.25, 2.0, 0.25, 0.25, 3.0, 0.25]
 
 
 def test_only_empty_sets_are_allowed():
     sets = LabelSets.from_sets([[]], [5])
-    assert factors_lib.record_factors(np.array([2.0]), sets, **RULE).tolist() == [1.0]
+    assert record_factors(np.array([2.0]), sets, RULE).tolist() == [1.0]
 
 
 def test_bounds_clip_the_record_and_not_the_labels_or_the_unlabeled():
     # Of the labels c alone is out of bounds; of the records ab, c and ac.
     sets = plans.label_sets("abc", {"a": 1, "ab": 1, "c": 1, "ac": 1, "": 1})
-    rule = {**RULE, "min_factor": 0.5, "max_factor": 3.0, "unlabeled_factor": 0.125}
-    result = factors_lib.record_factors(np.array([2.0, 2.0, 0.1]), sets, **rule)
+    rule = dataclasses.replace(
+        RULE, min_factor=0.5, max_factor=3.0, unlabeled_factor=0.125
+    )
+    result = record_factors(np.array([2.0, 2.0, 0.1]), sets, rule)
     assert result.tolist() == [2.0, 3.0, 0.5, 0.5, 0.125]
 
 
 def test_record_factors_are_multiples_of_the_resolution():
     sets = plans.label_sets("abc", {"a": 1, "ab": 1, "abc": 1, "": 1})
-    rule = {**RULE, "unlabeled_factor": 1 / 7}
-    result = factors_lib.record_factors(np.array([1 / 3, 0.7, 1.1]), sets, **rule)
+    rule = dataclasses.replace(RULE, unlabeled_factor=1 / 7)
+    result = record_factors(np.array([1 / 3, 0.7, 1.1]), sets, rule)
     assert np.array_equal(result * 2**32, np.rint(result * 2**32))
     assert result == pytest.approx([1 / 3, 0.7 / 3, 0.77 / 3, 1 / 7], abs=2.0**-32)
 
@@ -128,10 +139,11 @@ def test_record_factors_are_multiples_of_the_resolution():
 )
 def test_prediction_is_exact_on_label_sets(combine, counts, records):
     sets = plans.label_sets("abc", {"a": 40, "b": 20, "ab": 10, "bc": 5, "": 25})
-    rule = {**RULE, "combine": combine}
-    result = factors_lib.predict(np.array([0.5, 2.0, 4.0]), sets, **rule)
-    assert result[0].tolist() == counts
-    assert result[1] == records
+    rule = dataclasses.replace(RULE, combine=combine)
+    result = emission_of_sets(np.array([0.5, 2.0, 4.0]), sets, rule)
+    assert result.counts.tolist() == counts
+    assert result.records == records
+    assert result.kind == "exact"
 
 
 def independent_sets(probabilities, num_records, seed):
@@ -156,15 +168,13 @@ def test_independent_prediction_is_close_where_labels_are_independent(
 ):
     sets = independent_sets(np.array(probabilities), 100_000, seed=0)
     factors = np.array([0.3, 0.6, 1.2, 3.0])
-    rule = {**RULE, "combine": combine, "max_factor": 2.5}
+    rule = dataclasses.replace(RULE, combine=combine, max_factor=2.5)
     counts = sets.label_totals(sets.weights, 4)
     num_labeled = int(sets.weights[sets.lengths > 0].sum())
-    exact, exact_records = factors_lib.predict(factors, sets, **rule)
-    near, near_records = factors_lib.predict_marginal(
-        factors, counts, num_labeled, **rule
-    )
-    assert near == pytest.approx(exact, rel=0.04)
-    assert near_records == pytest.approx(exact_records, rel=0.02)
+    exact = emission_of_sets(factors, sets, rule)
+    near = emission_of_marginals(factors, counts, num_labeled, rule)
+    assert near.counts == pytest.approx(exact.counts, rel=0.04)
+    assert near.records == pytest.approx(exact.records, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +188,27 @@ def test_independent_prediction_is_close_where_labels_are_independent(
 )
 def test_independent_prediction_without_resampling_is_the_data(counts, num_labeled):
     counts = np.array(counts, float)
-    near, records = factors_lib.predict_marginal(
-        np.ones(len(counts)), counts, num_labeled, **RULE
-    )
-    assert near == pytest.approx(counts, rel=1e-9)
-    assert records == pytest.approx(num_labeled, rel=0.02)
+    near = emission_of_marginals(np.ones(len(counts)), counts, num_labeled, RULE)
+    assert near.counts == pytest.approx(counts, rel=1e-9)
+    assert near.records == pytest.approx(num_labeled, rel=0.02)
 
 
 def test_independent_prediction_repeats_itself():
-    arguments = (np.array([0.5, 2.0, 1.0]), np.array([60.0, 30.0, 20.0]), 90)
-    one, other = (factors_lib.predict_marginal(*arguments, **RULE) for _ in "12")
-    assert np.array_equal(one[0], other[0]) and one[1] == other[1]
+    arguments = (np.array([0.5, 2.0, 1.0]), np.array([60.0, 30.0, 20.0]), 90, RULE)
+    one, other = (emission_of_marginals(*arguments) for _ in "12")
+    assert np.array_equal(one.counts, other.counts) and one.records == other.records
+
+
+def test_emission_takes_the_best_that_is_known():
+    factors = np.array([0.5, 2.0])
+    exact = emission(factors, plans.set_counts("ab", {"a": 4, "ab": 2, "": 1}), RULE)
+    assert (exact.kind, exact.counts.tolist()) == ("exact", [4.0, 2.0])
+    assert exact.per_set is not None and exact.per_set.tolist() == [0.5, 1.0, 1.0]
+    single = emission(factors, plans.counts({"a": 6, "b": 3}, 2), RULE)
+    assert (single.kind, single.counts.tolist()) == ("exact", [3.0, 6.0])
+    assert single.records == 9.0
+    marginal = plans.counts({"a": 6, "b": 3}, num_records=8, multi_label=True)
+    assert emission(factors, marginal, RULE).kind == "independent"
+    pairs = np.array([[6.0, 1.0], [1.0, 3.0]])
+    pairwise = emission(factors, dataclasses.replace(marginal, pairs=pairs), RULE)
+    assert (pairwise.kind, pairwise.per_set) == ("pairwise", None)

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 import scipy.optimize
-from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core import fit
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.core.factors import (
+    RecordRule,
+    emission_of_sets,
+    plain_factors,
+    record_factors,
+)
 from tfx_resampling.core.planning import make_plan
 
 
@@ -116,13 +121,10 @@ def test_factors_are_finite_where_many_extreme_ones_meet():
 def test_a_product_that_overflows_is_clipped(combine):
     sets = LabelSets.from_sets([list(range(80)), [0, 80], list(range(81))], [1, 1, 1])
     factors = np.append(np.full(80, 1e6), 0.0)
-    found = factors_lib.record_factors(
+    found = record_factors(
         factors,
         sets,
-        combine=combine,
-        min_factor=0.0,
-        max_factor=9.0,
-        unlabeled_factor=1.0,
+        RecordRule(combine, 0.0, 9.0, unlabeled_factor=1.0),
     )
     assert found[0] == 9
     # With a factor of 0 among them, also one that comes after the overflow.
@@ -186,9 +188,7 @@ def test_oversampling_drops_nothing_and_reaches_the_target(target):
     options = dict(target=target, max_factor=1000)
     plan = plan_of(OVERLAPPING, size="oversample", **options)
     assert plan.distance < 1e-4 and not plan.warnings
-    found = factors_lib.record_factors(
-        np.array(plan.factors), OVERLAPPING.label_sets, **plan.rule
-    )
+    found = record_factors(np.array(plan.factors), OVERLAPPING.label_sets, plan.rule)
     assert found.min() >= 1
     assert plan.min_factor == 1
     assert plan.predicted_records > 963
@@ -219,15 +219,14 @@ def test_what_can_be_reached_is_reached(seed):
     rows, weights = random_table(rng)
     counts = counts_of(rows, weights)
     truth = np.exp(rng.normal(0, 0.7, len(counts.groups)))
-    rule = dict(
-        combine="product", min_factor=0.0, max_factor=100.0, unlabeled_factor=1.0
-    )
-    wanted, records = factors_lib.predict(truth, counts.label_sets, **rule)
-    target = wanted / wanted.sum()
-    found = fit.fit_factors(counts.label_sets, target, records, fit.Bounds(0.0, 100.0))
-    reached, emitted = factors_lib.predict(found, counts.label_sets, **rule)
-    assert np.abs(reached / reached.sum() - target).sum() / 2 <= 1e-6
-    assert emitted == pytest.approx(records, rel=1e-5)
+    rule = RecordRule("product", 0.0, 100.0, unlabeled_factor=1.0)
+    wanted = emission_of_sets(truth, counts.label_sets, rule)
+    target = wanted.counts / wanted.counts.sum()
+    bounds = fit.Bounds(0.0, 100.0)
+    found = fit.fit_factors(counts.label_sets, target, wanted.records, bounds)
+    reached = emission_of_sets(found, counts.label_sets, rule)
+    assert np.abs(reached.counts / reached.counts.sum() - target).sum() / 2 <= 1e-6
+    assert reached.records == pytest.approx(wanted.records, rel=1e-5)
 
 
 def closest_by_linear_program(rows, weights, target, num_records, low, high):
@@ -282,12 +281,10 @@ def test_close_to_the_closest_and_no_worse_than_plain_rules(seed):
     best = closest_by_linear_program(rows, weights, target, weights.sum(), low, high)
     assert best - 1e-6 <= plan.distance <= best + 0.1, (plan.distance, best)
     for combine in ("product", "max"):
-        rule = dict(combine=combine, unlabeled_factor=1.0, **bounds)
-        plain = factors_lib.plain_factors(
-            counts.label_sets, target, weights.sum(), **rule
-        )
+        rule = RecordRule(combine, low, high, unlabeled_factor=1.0)
+        plain = plain_factors(counts.label_sets, target, weights.sum(), rule)
         if plain is not None:
-            predicted, _ = factors_lib.predict(plain, counts.label_sets, **rule)
+            predicted = emission_of_sets(plain, counts.label_sets, rule).counts
             distance = np.abs(predicted / predicted.sum() - target).sum() / 2
             assert plan.distance <= distance + 1e-9
 
@@ -347,9 +344,7 @@ def test_repeat_factor_sampling_of_lvis():
     counts = counts_of([[0, 1], [0]], [1, 1], unlabeled=1)
     plan = plan_of(counts, target="repeat_threshold:0.5", combine="max")
     assert plan.factors == pytest.approx([1.0, np.sqrt(3 / 2)])
-    found = factors_lib.record_factors(
-        np.array(plan.factors), counts.label_sets, **plan.rule
-    )
+    found = record_factors(np.array(plan.factors), counts.label_sets, plan.rule)
     assert found == pytest.approx([np.sqrt(3 / 2), 1.0, 1.0], abs=1e-9)
     assert plan.predicted_records == pytest.approx(np.sqrt(3 / 2) + 2)
     # The rule asks for no distribution, so it cannot miss one.

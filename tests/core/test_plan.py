@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.factors import RecordRule
 from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import SCHEMA_VERSION, Plan
 from tfx_resampling.core.planning import make_plan
@@ -306,6 +307,4 @@ def test_rule_is_what_record_factors_takes():
     plan = plans.make(
         "a", [1], combine="max", min_factor=0.5, max_factor=2.0, unlabeled_factor=0.25
     )
-    assert plan.rule == dict(
-        combine="max", min_factor=0.5, max_factor=2.0, unlabeled_factor=0.25
-    )
+    assert plan.rule == RecordRule("max", 0.5, 2.0, unlabeled_factor=0.25)

@@ -214,7 +214,7 @@ def test_epochs_of_a_schedule_emit_what_is_predicted_for_them(schedule, combine)
         seed=3,
     )
     sets = plans.label_sets("abc", {letters: 1 for letters in table})
-    final = record_factors(np.array(plan.factors), sets, **plan.rule)
+    final = record_factors(np.array(plan.factors), sets, plan.rule)
     weights = Schedule.parse(schedule)
     numbers = np.array(list(table.values()))
     factors = np.repeat(final, numbers)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from tfx_resampling.core import targets
+from tfx_resampling.core import config, targets
 
 NEAR_ONE = 1 - 1e-12
 
@@ -167,7 +167,48 @@ def test_log_of_single_records_only_is_refused_with_a_way_out():
         targets.target_shares("log", ("a", "b"), np.array([1.0, 1.0]))
 
 
+def test_a_rule_gives_either_shares_or_factors():
+    shares, factors = (lambda counts, _: counts), (lambda counts, n, _: counts)
+    for given in ({}, dict(shares=shares, factors=factors)):
+        with pytest.raises(ValueError, match="'new' must give shares or factors"):
+            targets.Rule("new", "a new one", **given)
+
+
+def test_a_new_rule_is_one_entry(monkeypatch):
+    half = targets.Interval("from 0 to 1", lambda number: 0 <= number <= 1)
+    for rule in (
+        targets.Rule("twice", "twice each", factors=lambda counts, n, _: 2 * counts),
+        targets.Rule("part", "a part", half, shares=lambda counts, part: part * counts),
+    ):
+        monkeypatch.setitem(targets.RULES, rule.name, rule)
+    counts = np.array([3.0, 1.0])
+    assert targets.fixes_size(targets.parse("twice"))
+    assert targets.fixed_factors("twice", ("a", "b"), counts, 4).tolist() == [6, 2]
+    assert not targets.fixes_size(targets.parse("part:0.5"))
+    assert targets.target_shares("part:0.5", ("a", "b"), counts).tolist() == [
+        0.75,
+        0.25,
+    ]
+    with pytest.raises(ValueError, match="part takes a number from 0 to 1"):
+        targets.parse("part:2")
+    assert targets.describe()["part"] == "a part"
+
+
+@pytest.mark.parametrize(
+    "function, target",
+    [("target_shares", "repeat_threshold:1"), ("fixed_factors", "sqrt")],
+)
+def test_shares_and_factors_are_not_taken_for_each_other(function, target):
+    arguments = [target, ("a",), np.array([3.0]), 3][
+        : 3 + (function == "fixed_factors")
+    ]
+    with pytest.raises(ValueError, match="fixes"):
+        getattr(targets, function)(*arguments)
+
+
 def test_every_named_target_is_described():
+    help_of_target = config.option_fields(config.PlannerConfig)[1].help
+    assert all(f'"{name}' in help_of_target for name in targets.describe())
     assert set(targets.describe()) == {
         "natural",
         "uniform",

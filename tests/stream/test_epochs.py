@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_resampling.core import draws as core_draws
-from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.core.factors import emission_of_sets, record_factors
 from tfx_resampling.core.planning import make_plan
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision.rule import DecisionRule
@@ -43,14 +43,15 @@ def assert_as_predicted(plan, hot, ids):
     )
     sets = LabelSets.from_sets([np.flatnonzero(row) for row in rows], numbers)
     factors = np.array(plan.factors)
-    set_factors = factors_lib.record_factors(factors, sets, **plan.rule)
-    record_factors = set_factors[of_record.ravel()]
+    set_factors = record_factors(factors, sets, plan.rule)
+    final = set_factors[of_record.ravel()]
     copies = np.bincount(ids, minlength=len(hot))
-    assert np.all(copies >= np.floor(record_factors))
-    assert np.all(copies <= np.ceil(record_factors))
-    predicted, num_labeled = factors_lib.predict(factors, sets, **plan.rule)
+    assert np.all(copies >= np.floor(final))
+    assert np.all(copies <= np.ceil(final))
+    emitted = emission_of_sets(factors, sets, plan.rule)
+    predicted, num_labeled = emitted.counts, emitted.records
     unlabeled = ~hot.any(axis=1)
-    fraction = record_factors - np.floor(record_factors)
+    fraction = final - np.floor(final)
     groups = [*zip(plan.groups, hot.T, predicted)]
     groups += [("any label", ~unlabeled, num_labeled)]
     groups += [("no label", unlabeled, unlabeled.sum() * plan.unlabeled_factor)]
@@ -151,7 +152,7 @@ def test_graph_and_numpy_decide_alike(tmp_path, schedule):
     emitted = samples(files, plan, start_epoch=epoch)
     rows = [["abc".index(letter) for letter in letters] for letters in labels]
     sets = LabelSets.from_sets(rows, np.ones(len(rows)))
-    factors = factors_lib.record_factors(np.array(plan.factors), sets, **plan.rule)
+    factors = record_factors(np.array(plan.factors), sets, plan.rule)
     keys = np.arange(len(labels), dtype=np.uint64)
     before, after = (
         core_draws.cumulative_factors(

@@ -45,7 +45,7 @@ def test_what_is_emitted_over_20_epochs_has_the_target_distribution(path):
         num_samples += len(y)
     # Over E epochs a record is seen floor or ceil of E r times, ceil with the chance
     # frac(E r): that is the exact distribution of each label's count.
-    repeats = EPOCHS * factors.record_factors(np.array(plan.factors), sets, **plan.rule)
+    repeats = EPOCHS * factors.record_factors(np.array(plan.factors), sets, plan.rule)
     chance = repeats - np.floor(repeats)
     variance = sets.label_totals(sets.weights * chance * (1 - chance), NUM_LABELS)
     expected = EPOCHS * np.array(plan.predicted)

@@ -2,5 +2,5 @@
 
 In: counts of labels or groups (`LabelCounts`) and options (`PlannerConfig`).
 Out: a `Plan`, and `draws`, the one rule of how many copies an epoch yields.
-May import: NumPy, SciPy, the standard library; nothing else of the package but `version`.
+May import: NumPy, SciPy; of the package `validate` and `version` only.
 """

@@ -1,6 +1,7 @@
 """The natural distribution A: how often each label occurs, and with which others."""
 
 import dataclasses
+import functools
 import operator
 from collections.abc import Mapping, Sequence
 
@@ -175,6 +176,15 @@ class LabelCounts:
             both = member.T @ (member * sets.weights[:, None])
         np.fill_diagonal(both, counts)
         return both
+
+    @functools.cached_property
+    def known_sets(self) -> LabelSets | None:
+        """The label sets, single labels being sets by themselves; None if unknown."""
+        if self.label_sets is not None or self.multi_label:
+            return self.label_sets
+        singles = [[i] for i in range(len(self.groups))]
+        weights = [*map(float, self.counts), float(self.num_unlabeled)]
+        return LabelSets.from_sets([*singles, []], weights)
 
     @property
     def num_labeled(self) -> int:

@@ -7,6 +7,7 @@ there only where label sets are known.
 import numpy as np
 
 from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.core.factors import RecordRule
 
 # Shares that differ by less are not worth a word.
 _SHARE_TOLERANCE = 1e-4
@@ -99,8 +100,7 @@ def unreached(
     factors: np.ndarray,
     predicted: np.ndarray,
     target: np.ndarray,
-    min_factor: float,
-    max_factor: float,
+    rule: RecordRule,
 ) -> dict[str, str]:
     """Returns label -> why its predicted share is not its target share.
 
@@ -112,14 +112,13 @@ def unreached(
       factors: float64 [sets], repeat factor of each.
       predicted: float64 [labels], expected shares.
       target: float64 [labels], B.
-      min_factor: lower bound of repeat factors.
-      max_factor: upper bound of repeat factors.
+      rule: the bounds of repeat factors.
     """
     num_labels = len(labels)
     owner = np.repeat(np.arange(len(label_sets.weights)), label_sets.lengths)
     at_bound = {
-        f"max_factor {max_factor:g}": factors >= max_factor * (1 - 1e-6),
-        f"min_factor {min_factor:g}": factors <= min_factor * (1 + 1e-6),
+        f"max_factor {rule.max_factor:g}": factors >= rule.max_factor * (1 - 1e-6),
+        f"min_factor {rule.min_factor:g}": factors <= rule.min_factor * (1 + 1e-6),
     }
     missed = np.flatnonzero(
         np.abs(predicted - target) > np.maximum(_SHARE_TOLERANCE, 0.01 * target)

@@ -1,14 +1,27 @@
 """The one decision rule: how many copies of a record an epoch yields.
 
 Guarantee: the answer depends on (seed, record key, repeat factors) alone. It is the
-same for any number of threads, files, shards or workers, in TensorFlow
-(`tfx_resampling.decision.graph_draws` computes the same bits in graph) and in NumPy, and after
-a restart at any epoch.
+same for any number of threads, files, shards or workers, in TensorFlow and in NumPy,
+and after a restart at any epoch.
 
-Exactness: uniforms and cumulative factors are multiples of 2**-32, so that float64 holds
-every sum `uniform + cumulative factor` below 2**21 without rounding. What an epoch begins
-with is what the one before ended with, to the bit: over E epochs a record is therefore
-seen floor or ceil of its cumulative factor, exactly, for any schedule of factors.
+Every record has one number, uniform in [0, 1), that stays with it for all epochs: its
+uniform number, which survey sampling calls a permanent random number (Ohlsson 1995,
+"Coordination of samples using permanent random numbers", in Business Survey Methods).
+
+Exactness: uniform numbers and cumulative factors are multiples of 2**-32, so that
+float64 holds every sum `uniform + cumulative factor` below 2**21 without rounding. What
+an epoch begins with is what the one before ended with, to the bit: over E epochs a
+record is therefore seen floor or ceil of its cumulative factor, exactly, for any
+schedule of factors.
+
+Depends on this rule, and changes with it:
+  - `decision.graph_draws`: its twin, the same bits in a TensorFlow graph.
+  - `core.factors.record_factors`: a record's repeat factor, and the graph twin of that,
+    `DecisionRule` in `decision.rule`.
+  - `shards.manifest.needed`, and its graph twin in `shards.selection`: which shards
+    have records with copies in an epoch.
+  - `shards.classes`: the ranges of uniform numbers that lie together on disk.
+  - `scan.audit`: the variance of the number of copies.
 """
 
 import numpy as np
@@ -19,7 +32,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 SHIFTS = (30, 27, 31)
 
-# Bets and factors are multiples of 2**-RESOLUTION_BITS (module docstring).
+# Uniform numbers and factors are multiples of 2**-32 (module docstring).
 RESOLUTION_BITS = 32
 
 
@@ -47,7 +60,7 @@ def hashed_seed(seed: int) -> int:
 
 
 def uniforms(seed: int, keys: np.ndarray) -> np.ndarray:
-    """Returns float64 [n] in [0, 1): the uniform of every record, a multiple of 2**-32.
+    """Returns float64 [n] in [0, 1): uniform numbers of records, multiples of 2**-32.
 
     Args:
       seed: integer; taken modulo 2**64.
@@ -95,8 +108,8 @@ def cumulative_factors(
 def copies(uniforms: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Returns the number of copies that each record yields in one epoch.
 
-    copies = floor(uniform + after) - floor(uniform + before). With r = after - before, the
-    record's repeat factor in the epoch, that is floor(r) copies and one more with
+    copies = floor(uniform + after) - floor(uniform + before). With r = after - before,
+    the record's repeat factor in the epoch, that is floor(r) copies and one more with
     probability frac(r). Over epochs it rotates: a record has been seen floor or ceil of
     its cumulative factor.
 

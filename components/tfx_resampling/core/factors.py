@@ -1,15 +1,55 @@
 """From A and B to the transformation T, and from T to what it emits."""
 
+import dataclasses
+
 import numpy as np
 import scipy.optimize
 
 from tfx_resampling.core import draws
 from tfx_resampling.core.config import LARGEST_FACTOR
-from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.core.counts import LabelCounts, LabelSets
 
 # Rows of the sample that stands for records whose labels are not known together.
 # 200,000 rows keep the error of a predicted count near 1 % for tens of labels.
 _SAMPLE_ROWS = 200_000
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordRule:
+    """How the factors of its labels make a record's repeat factor.
+
+    r(y) = clip(combine(T_l, l in y), min_factor, max_factor).
+
+    Attributes:
+      combine: "product", "max", "min" or "mean".
+      min_factor: lower bound of a labeled record's factor.
+      max_factor: upper bound of it.
+      unlabeled_factor: factor of records without a label, which is not clipped.
+    """
+
+    combine: str
+    min_factor: float
+    max_factor: float
+    unlabeled_factor: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Emission:
+    """What an epoch emits on average.
+
+    Attributes:
+      counts: float64 [labels], occurrences of each label.
+      records: records with a label.
+      per_set: float64 [sets], repeat factor of each label set; None where label sets
+        are not known.
+      kind: "exact", or how it is estimated: "pairwise" or "independent", see
+        `emission_of_marginals`.
+    """
+
+    counts: np.ndarray
+    records: float
+    per_set: np.ndarray | None
+    kind: str
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
@@ -26,24 +66,19 @@ def label_factors(
     counts: np.ndarray,
     target: np.ndarray,
     size: None | str | int | float,
-    num_labeled: int,
-    unlabeled_emitted: float,
+    scale: float,
 ) -> np.ndarray:
     """Returns T = s * B / A before clipping, float64 [labels].
 
     A = counts / sum(counts). s is such that max T = 1 for "undersample", such that the
-    smallest positive T = 1 for "oversample", and else `labeled_records` / num_labeled.
-    A label without records has T = 1, which multiplies nothing.
+    smallest positive T = 1 for "oversample", and else `scale`. A label without records
+    has T = 1, which multiplies nothing.
 
     Args:
       counts: float64 [labels], natural counts, >= 0.
       target: float64 [labels], B, sums to 1, 0 where counts are 0.
-      size: as `PlannerConfig.size`; None is "preserve".
-      num_labeled: records with a label.
-      unlabeled_emitted: unlabeled records that an epoch emits.
-
-    Raises:
-      ValueError: `size` leaves no room for a labeled record.
+      size: as `PlannerConfig.size`.
+      scale: labeled records that an epoch is to emit, for each that there is.
     """
     present = counts > 0
     natural = counts / counts.sum()
@@ -52,8 +87,6 @@ def label_factors(
         scale = 1 / ratio[present].max()
     elif size == "oversample":
         scale = 1 / ratio[present & (target > 0)].min()
-    else:
-        scale = labeled_records(size, num_labeled, unlabeled_emitted) / num_labeled
     return np.where(present, ratio * scale, 1.0)
 
 
@@ -84,80 +117,91 @@ def labeled_records(
 
 
 def record_factors(
-    factors: np.ndarray,
-    label_sets: LabelSets,
-    combine: str,
-    min_factor: float,
-    max_factor: float,
-    unlabeled_factor: float,
+    factors: np.ndarray, label_sets: LabelSets, rule: RecordRule
 ) -> np.ndarray:
-    """Returns r(y) = clip(combine(T_l, l in y), lo, hi), float64 [sets].
+    """Returns r(y) of every label set, float64 [sets].
 
-    The empty set has `unlabeled_factor`, not clipped. Values are multiples of 2**-32
+    The empty set has `rule.unlabeled_factor`. Values are multiples of 2**-32
     (`core.draws`), the very ones that the input graph computes.
 
     Args:
       factors: float64 [labels], T.
       label_sets: the label sets.
-      combine: "product", "max", "min" or "mean".
-      min_factor: lo.
-      max_factor: hi.
-      unlabeled_factor: factor of records without a label.
+      rule: how factors are combined and bounded.
     """
-    result = np.full(len(label_sets.weights), unlabeled_factor, np.float64)
+    result = np.full(len(label_sets.weights), rule.unlabeled_factor, np.float64)
     lengths = label_sets.lengths
     filled = lengths > 0
     if filled.any():
         starts = label_sets.indptr[:-1][filled]
         values = factors[label_sets.indices]
-        if combine == "mean":
+        if rule.combine == "mean":
             combined = np.add.reduceat(values, starts) / lengths[filled]
         else:
             ufunc = {"product": np.multiply, "max": np.maximum, "min": np.minimum}
             with np.errstate(over="ignore", invalid="ignore"):
-                combined = ufunc[combine].reduceat(values, starts)
+                combined = ufunc[rule.combine].reduceat(values, starts)
             # A product that overflows before it meets a 0 is 0.
             combined = np.where(np.isnan(combined), 0.0, combined)
-        result[filled] = np.clip(combined, min_factor, max_factor)
+        result[filled] = np.clip(combined, rule.min_factor, rule.max_factor)
     return draws.quantize(result)
 
 
-def predict(
-    factors: np.ndarray, label_sets: LabelSets, **rule
-) -> tuple[np.ndarray, float]:
-    """Returns what an epoch emits on average: (counts [labels], labeled records).
+def emission(factors: np.ndarray, counts: LabelCounts, rule: RecordRule) -> Emission:
+    """Returns what an epoch emits on average: exact where label sets are known.
 
-    Exact for the given label sets: counts_l = sum of n_y r(y) over sets y with l.
+    Args:
+      factors: float64 [labels], T.
+      counts: what is known of the labels.
+      rule: how factors are combined and bounded.
+    """
+    if counts.known_sets is not None:
+        return emission_of_sets(factors, counts.known_sets, rule)
+    natural = np.array(counts.counts, np.float64)
+    return emission_of_marginals(
+        factors, natural, counts.num_labeled, rule, counts.pairs
+    )
+
+
+def emission_of_sets(
+    factors: np.ndarray, label_sets: LabelSets, rule: RecordRule
+) -> Emission:
+    """Returns what an epoch of some label sets emits on average.
+
+    Exact: counts_l = sum of n_y r(y) over sets y with l.
 
     Args:
       factors: float64 [labels], T.
       label_sets: the label sets, weighted by their number of records.
-      **rule: as `record_factors`.
+      rule: how factors are combined and bounded.
     """
-    emitted = label_sets.weights * record_factors(factors, label_sets, **rule)
+    per_set = record_factors(factors, label_sets, rule)
+    emitted = label_sets.weights * per_set
     counts = label_sets.label_totals(emitted, len(factors))
-    return counts, float(emitted[label_sets.lengths > 0].sum())
+    records = float(emitted[label_sets.lengths > 0].sum())
+    return Emission(counts, records, per_set, "exact")
 
 
-def predict_marginal(
+def emission_of_marginals(
     factors: np.ndarray,
     counts: np.ndarray,
     num_labeled: int,
+    rule: RecordRule,
     pairs: np.ndarray | None = None,
-    **rule,
-) -> tuple[np.ndarray, float]:
-    """Returns `predict` for labels whose label sets are not known: an estimate.
+) -> Emission:
+    """Returns an estimate for labels whose label sets are not known.
 
     Each label's records are given other labels at random, in a sample with a fixed
-    seed: with the chances that the pairwise counts give, or, without those, as if
-    labels occurred independently of each other, records without any left aside.
+    seed: with the chances that the pairwise counts give ("pairwise"), or, without
+    those, as if labels occurred independently of each other, records without any left
+    aside ("independent").
 
     Args:
       factors: float64 [labels], T.
       counts: float64 [labels], natural counts.
       num_labeled: records with at least one label.
+      rule: how factors are combined and bounded.
       pairs: float64 [labels, labels], records that have both labels, if known.
-      **rule: as `record_factors`.
     """
     num_labels = len(counts)
     draws_per_label = max(64, min(4096, _SAMPLE_ROWS // num_labels))
@@ -184,10 +228,11 @@ def predict_marginal(
         indices=label_ids[order],
         weights=counts[anchors] / draws_per_label,
     )
-    emitted = sample.weights * record_factors(factors, sample, **rule)
+    emitted = sample.weights * record_factors(factors, sample, rule)
     # A row speaks for its anchor label only; a record with k labels is in k rows.
     per_label = np.bincount(anchors, emitted, minlength=num_labels)
-    return per_label, float((emitted / lengths).sum())
+    kind = "independent" if pairs is None else "pairwise"
+    return Emission(per_label, float((emitted / lengths).sum()), None, kind)
 
 
 def _independent_chances(fractions: np.ndarray) -> np.ndarray:
@@ -214,7 +259,7 @@ def _independent_chances(fractions: np.ndarray) -> np.ndarray:
 
 
 def plain_factors(
-    label_sets: LabelSets, target: np.ndarray, num_records: float, **rule
+    label_sets: LabelSets, target: np.ndarray, num_records: float, rule: RecordRule
 ) -> np.ndarray | None:
     """Returns T = s * B / A with s such that `num_records` are emitted, or None.
 
@@ -225,7 +270,7 @@ def plain_factors(
       label_sets: the label sets.
       target: float64 [labels], B.
       num_records: labeled records that an epoch is to emit.
-      **rule: as `record_factors`.
+      rule: how factors are combined and bounded.
     """
     counts = label_sets.label_totals(label_sets.weights, len(target))
     present = counts > 0
@@ -236,7 +281,8 @@ def plain_factors(
         return np.where(present, ratio * np.exp(log_scale), 1.0)
 
     def excess(log_scale):
-        return predict(scaled(log_scale), label_sets, **rule)[1] - num_records
+        found = emission_of_sets(scaled(log_scale), label_sets, rule)
+        return found.records - num_records
 
     span = np.log(LARGEST_FACTOR)
     if excess(-span) > 0 or excess(span) < 0:

@@ -24,9 +24,9 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 
-from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import LARGEST_FACTOR
 from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.core.factors import distance
 
 # C of the module docstring: T lies in [1 / LARGEST_FACTOR, LARGEST_FACTOR].
 _LAMBDA_BOUND = np.log(LARGEST_FACTOR)
@@ -175,10 +175,10 @@ class _Problem:
         closest = (np.inf, exponents)
         for before, step in zip([1.0, *steps], steps):
             exponents = self._solve(natural * step, exponents)
-            distance = self._distance(exponents)
-            if distance < closest[0]:
-                closest = (distance, exponents)
-            if distance <= _REACHED:
+            missed = self._distance(exponents)
+            if missed < closest[0]:
+                closest = (missed, exponents)
+            if missed <= _REACHED:
                 return self._halved(natural, before, step, exponents)
         return closest[1]
 
@@ -250,4 +250,4 @@ class _Problem:
 
     def _distance(self, exponents: np.ndarray) -> float:
         _, counts = self._emitted(exponents)
-        return factors_lib.distance(counts, self._target)
+        return distance(counts, self._target)

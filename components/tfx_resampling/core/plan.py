@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import COMBINE_RULES
 from tfx_resampling.core.counts import LABEL_DTYPES
+from tfx_resampling.core.factors import RecordRule, distance, shares
 from tfx_resampling.core.groups import Grouping
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.validate import (
@@ -185,17 +185,17 @@ class Plan:
     @property
     def predicted_shares(self) -> np.ndarray:
         """float64 [labels], expected share of label occurrences in the final epochs."""
-        return factors_lib.shares(np.array(self.predicted))
+        return shares(np.array(self.predicted))
 
     @property
     def distance(self) -> float:
         """Total-variation distance of the predicted shares to the target, 0 to 1."""
-        return factors_lib.distance(np.array(self.predicted), np.array(self.target))
+        return distance(np.array(self.predicted), np.array(self.target))
 
     @property
-    def rule(self) -> dict:
-        """The arguments of `core.factors.record_factors` that the plan fixes."""
-        return dict(
+    def rule(self) -> RecordRule:
+        """How the factors of its labels make a record's."""
+        return RecordRule(
             combine=self.combine,
             min_factor=self.min_factor,
             max_factor=self.max_factor,

@@ -1,11 +1,25 @@
 """Makes a plan: A (counts) -> B (target) -> T (factors) -> what T emits."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from tfx_resampling.core import diagnostics, fit, targets
-from tfx_resampling.core import factors as factors_lib
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.core.factors import (
+    Emission,
+    RecordRule,
+    distance,
+    emission,
+    emission_of_sets,
+    label_factors,
+    labeled_records,
+    plain_factors,
+    shares,
+)
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.version import __version__
 
@@ -50,31 +64,13 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
             f"label_key must be that of the counts, {counts.label_key!r}, got "
             f"{config.label_key!r}."
         )
-    label_sets = _known_label_sets(counts)
-    target, factors, rule, notes = _transformation(counts, config, label_sets)
-    natural = np.array(counts.counts, np.float64)
-    measures = {"natural": diagnostics.imbalance(natural, label_sets)}
-    details = {"imbalance": measures}
-    if label_sets is None:
-        prediction = "independent" if counts.pairs is None else "pairwise"
-        predicted, emitted = factors_lib.predict_marginal(
-            factors, natural, counts.num_labeled, counts.pairs, **rule
-        )
-        target = _implied(config, predicted, target)
-        measures["predicted"] = diagnostics.imbalance(predicted)
-        distance = factors_lib.distance(predicted, target)
-        notes.append(_MARGINAL_NOTES[prediction].format(distance=distance))
-    else:
-        prediction = "exact"
-        predicted, emitted = factors_lib.predict(factors, label_sets, **rule)
-        target = _implied(config, predicted, target)
-        per_set = factors_lib.record_factors(factors, label_sets, **rule)
-        emitted_sets = label_sets.weights * per_set
-        measures["predicted"] = diagnostics.imbalance(
-            predicted, label_sets, emitted_sets
-        )
-        details |= _details(counts, label_sets, per_set, rule, predicted, target)
-        notes += _unreached_notes(details["unreached"], predicted, target, config)
+    target, factors, rule, notes = _transformation(counts, config)
+    emitted = emission(factors, counts, rule)
+    if isinstance(config.target, str) and targets.fixes_size(config.target):
+        # Of a rule that gives factors and no shares, B is what it emits.
+        target = shares(emitted.counts)
+    details = _diagnostics(counts, emitted, target, rule)
+    notes += _target_notes(details, emitted, target, config)
     notes += _unlabeled_notes(counts, config, emitted)
     plan = Plan(
         label_key=counts.label_key,
@@ -91,9 +87,10 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         seed=config.seed,
         key_feature=config.key_feature,
         unknown_labels=config.unknown_labels,
-        predicted=tuple(predicted.tolist()),
-        predicted_records=emitted + counts.num_unlabeled * config.unlabeled_factor,
-        prediction=prediction,
+        predicted=tuple(emitted.counts.tolist()),
+        predicted_records=emitted.records
+        + counts.num_unlabeled * config.unlabeled_factor,
+        prediction=emitted.kind,
         schedule=config.schedule,
         diagnostics=details,
         warnings=(*counts.notes, *notes),
@@ -102,50 +99,19 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
             "source": dict(counts.source),
             "tfx_resampling": __version__,
         },
-        **rule,
+        **dataclasses.asdict(rule),
     )
-    if config.on_unreachable == "error" and prediction == "exact":
+    if config.on_unreachable == "error" and plan.prediction == "exact":
         _check_reached(plan, config.tolerance)
     return plan
 
 
-def _unlabeled_notes(
-    counts: LabelCounts, config: PlannerConfig, emitted: float
-) -> list[str]:
-    """Returns a warning where unlabeled records make up much more than they did."""
-    unlabeled = counts.num_unlabeled * config.unlabeled_factor
-    share = unlabeled / ((emitted + unlabeled) or 1)
-    if share <= max(_MANY_UNLABELED, 2 * counts.num_unlabeled / counts.num_records):
-        return []
-    return [
-        f"{share:.0%} of the records that an epoch emits have no label: {unlabeled:.0f}"
-        f" beside {emitted:.0f} with labels. Set unlabeled to 'drop' or to a factor."
-    ]
-
-
-def _implied(config: PlannerConfig, predicted: np.ndarray, target: np.ndarray):
-    """Returns B: of a rule that gives factors and no shares, what it emits."""
-    if isinstance(config.target, str) and targets.fixes_size(config.target):
-        return factors_lib.shares(predicted)
-    return target
-
-
-def _known_label_sets(counts: LabelCounts):
-    """Returns the label sets; single labels are their own sets."""
-    if counts.label_sets is not None or counts.multi_label:
-        return counts.label_sets
-    singles = [[i] for i in range(len(counts.groups))]
-    return LabelSets.from_sets(
-        [*singles, []], [*counts.counts, float(counts.num_unlabeled)]
-    )
-
-
 def _transformation(
-    counts: LabelCounts, config: PlannerConfig, label_sets
-) -> tuple[np.ndarray, np.ndarray, dict, list]:
-    """Returns (B, T, rule as in `factors.record_factors`, warnings)."""
+    counts: LabelCounts, config: PlannerConfig
+) -> tuple[np.ndarray, np.ndarray, RecordRule, list[str]]:
+    """Returns (B, T, rule, warnings)."""
     natural = np.array(counts.counts, np.float64)
-    rule = dict(
+    rule = RecordRule(
         combine=config.combine,
         min_factor=config.min_factor,
         max_factor=config.max_factor,
@@ -153,28 +119,35 @@ def _transformation(
     )
     empty = [label for label, n in zip(counts.groups, counts.counts) if n == 0]
     notes = []
-    fitted = counts.multi_label and label_sets and config.combine == "product"
     if empty:
         notes.append(f"No records for {_some(empty)}: target share 0, factor 1.")
+    # Of several labels that are combined by their product, if label sets are known.
+    fitted = counts.label_sets if counts.multi_label else None
+    if config.combine != "product":
+        fitted = None
     if targets.fixes_size(config.target):
         factors = targets.fixed_factors(
             config.target, counts.groups, natural, counts.num_records
         )
         wanted = natural * factors
         target = wanted / wanted.sum()
-        if fitted and targets.is_counts(config.target):
+        if fitted is not None and targets.is_counts(config.target):
             bounds = fit.Bounds(config.min_factor, config.max_factor)
-            return target, fit.fit_counts(label_sets, wanted, bounds), rule, notes
+            return target, fit.fit_counts(fitted, wanted, bounds), rule, notes
     else:
         target = targets.target_shares(config.target, counts.groups, natural)
-        unlabeled_emitted = counts.num_unlabeled * config.unlabeled_factor
-        epoch = (config.size, counts.num_labeled, unlabeled_emitted)
-        if fitted:
+        num_records = labeled_records(
+            config.size,
+            counts.num_labeled,
+            counts.num_unlabeled * config.unlabeled_factor,
+        )
+        if fitted is not None:
             # Records, not labels, are bounded then: a factor of 300 is no harm where
             # every record with the label also has one of 0.1.
-            factors, rule = _fit(label_sets, target, epoch, rule, notes)
+            factors, rule = _fit(fitted, target, config.size, num_records, rule, notes)
             return target, factors, rule, notes
-        factors = factors_lib.label_factors(natural, target, *epoch)
+        scale = num_records / counts.num_labeled
+        factors = label_factors(natural, target, config.size, scale)
     clipped = np.clip(factors, config.min_factor, config.max_factor)
     for name, bound, binds in (
         ("max_factor", config.max_factor, factors > config.max_factor),
@@ -190,80 +163,113 @@ def _transformation(
 
 
 def _fit(
-    label_sets: LabelSets, target: np.ndarray, epoch: tuple, rule: dict, notes: list
-) -> tuple[np.ndarray, dict]:
+    label_sets: LabelSets,
+    target: np.ndarray,
+    size: None | str | int | float,
+    num_records: float,
+    rule: RecordRule,
+    notes: list[str],
+) -> tuple[np.ndarray, RecordRule]:
     """Returns (T, rule).
 
     Args:
       label_sets: the label sets.
       target: float64 [labels], B.
-      epoch: the arguments of `factors.labeled_records`.
-      rule: as in `factors.record_factors`.
-      notes: gets a line where the rule is not the one asked for.
+      size: as `PlannerConfig.size`.
+      num_records: labeled records that an epoch is to emit.
+      rule: the rule that is asked for.
+      notes: gets a line where the rule is another one.
     """
-    size, low, high = epoch[0], rule["min_factor"], rule["max_factor"]
     if size in ("undersample", "oversample"):
         limit = min if size == "undersample" else max
-        rule = {**rule, "min_factor": limit(low, 1.0), "max_factor": limit(high, 1.0)}
-        bounds = fit.Bounds(rule["min_factor"], rule["max_factor"])
+        low, high = limit(rule.min_factor, 1.0), limit(rule.max_factor, 1.0)
+        rule = dataclasses.replace(rule, min_factor=low, max_factor=high)
         largest = size == "undersample"
+        bounds = fit.Bounds(low, high)
         return fit.fit_extreme_size(label_sets, target, bounds, largest), rule
-    num_records = factors_lib.labeled_records(*epoch)
-    bounds = fit.Bounds(low, high)
+    bounds = fit.Bounds(rule.min_factor, rule.max_factor)
     factors = fit.fit_factors(label_sets, target, num_records, bounds)
-    best = _distance(factors, label_sets, target, rule)
+    best = distance(emission_of_sets(factors, label_sets, rule).counts, target)
     if best > _REACHED:
         # Of an unreachable target the fit is close to the closest distribution; now and
         # then the plain rule happens to be closer.
         for combine in ("product", "max"):
-            other = {**rule, "combine": combine}
-            plain = factors_lib.plain_factors(label_sets, target, num_records, **other)
+            other = dataclasses.replace(rule, combine=combine)
+            plain = plain_factors(label_sets, target, num_records, other)
             if plain is None:
                 continue
-            distance = _distance(plain, label_sets, target, other)
-            if distance < best:
-                best, factors, rule = distance, plain, other
-        if rule["combine"] != "product":
+            missed = distance(emission_of_sets(plain, label_sets, other).counts, target)
+            if missed < best:
+                best, factors, rule = missed, plain, other
+        if rule.combine != "product":
             notes.append(
-                "The target is not reached, and combining factors by their maximum in "
-                "place of their product comes closest to it."
+                "The target is not reached; combining factors by their maximum instead "
+                "of their product comes closest to it."
             )
     return factors, rule
 
 
-def _distance(factors, label_sets: LabelSets, target: np.ndarray, rule: dict) -> float:
-    counts, _ = factors_lib.predict(factors, label_sets, **rule)
-    return factors_lib.distance(counts, target)
-
-
-def _details(counts, label_sets, per_set, rule, predicted, target) -> dict:
+def _diagnostics(
+    counts: LabelCounts, emitted: Emission, target: np.ndarray, rule: RecordRule
+) -> dict[str, Any]:
+    """Returns `Plan.diagnostics`; without label sets there are fewer."""
     natural = np.array(counts.counts, np.float64)
+    sets, per_set = counts.known_sets, emitted.per_set
+    if sets is None or per_set is None:
+        measures = {
+            "natural": diagnostics.imbalance(natural),
+            "predicted": diagnostics.imbalance(emitted.counts),
+        }
+        return {"imbalance": measures}
+    weights = sets.weights * per_set
     rarest = int(np.argmin(np.where(natural > 0, natural, np.inf)))
+    predicted = shares(emitted.counts)
     return {
-        **diagnostics.concentration(label_sets, per_set, rarest),
+        "imbalance": {
+            "natural": diagnostics.imbalance(natural, sets),
+            "predicted": diagnostics.imbalance(emitted.counts, sets, weights),
+        },
+        **diagnostics.concentration(sets, per_set, rarest),
         "unreached": diagnostics.unreached(
-            counts.groups,
-            label_sets,
-            per_set,
-            factors_lib.shares(predicted),
-            target,
-            rule["min_factor"],
-            rule["max_factor"],
+            counts.groups, sets, per_set, predicted, target, rule
         ),
     }
 
 
-def _unreached_notes(unreached: dict, predicted, target, config) -> list:
-    distance = factors_lib.distance(predicted, target)
-    if distance <= config.tolerance:
+def _target_notes(
+    details: Mapping[str, Any],
+    emitted: Emission,
+    target: np.ndarray,
+    config: PlannerConfig,
+) -> list[str]:
+    """Returns a warning where the target is missed, or may be."""
+    missed = distance(emitted.counts, target)
+    if emitted.kind != "exact":
+        return [_MARGINAL_NOTES[emitted.kind].format(distance=missed)]
+    if missed <= config.tolerance:
         return []
-    reasons = [f"{label} is {reason}." for label, reason in unreached.items()]
+    reasons = [f"{label} is {why}." for label, why in details["unreached"].items()]
     shown = reasons[:5]
     if len(reasons) > 5:
         shown.append(f"And {len(reasons) - 5} more labels.")
     return [
-        f"The target is not reached: total-variation distance {distance:.4f}. "
+        f"The target is not reached: total-variation distance {missed:.4f}. "
         + " ".join(shown)
+    ]
+
+
+def _unlabeled_notes(
+    counts: LabelCounts, config: PlannerConfig, emitted: Emission
+) -> list[str]:
+    """Returns a warning where unlabeled records make up much more than they did."""
+    unlabeled = counts.num_unlabeled * config.unlabeled_factor
+    share = unlabeled / ((emitted.records + unlabeled) or 1)
+    if share <= max(_MANY_UNLABELED, 2 * counts.num_unlabeled / counts.num_records):
+        return []
+    return [
+        f"{share:.0%} of the records that an epoch emits have no label: {unlabeled:.0f}"
+        f" beside {emitted.records:.0f} with labels. Set unlabeled to 'drop' or to a "
+        "factor."
     ]
 
 
@@ -280,6 +286,6 @@ def _check_reached(plan: Plan, tolerance: float) -> None:
         )
 
 
-def _some(names: list) -> str:
+def _some(names: Sequence[str]) -> str:
     shown = ", ".join(map(repr, names[:5]))
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

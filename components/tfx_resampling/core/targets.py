@@ -1,43 +1,126 @@
 """From the natural distribution A to the target distribution B.
 
 Shares are shares of label occurrences: they sum to 1 over the labels, and a record
-with two labels counts in two.
+with two labels counts in two. A further named target is one more entry of `RULES`.
 """
 
+import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 Target = str | Mapping[str, int | float]
 
-_NAMED = {
-    "natural": "share ∝ n: the distribution as it is",
-    "uniform": "share equal for every label",
-    "sqrt": "share ∝ n ** 0.5 (square-root sampling)",
-    "log": "share ∝ log(n); a label with one record gets none",
-    "log1p": "share ∝ log(1 + n)",
-    "power": "power:Q, 0 <= Q <= 1: share ∝ n ** Q",
-    "effective": "effective:BETA, 0 <= BETA < 1: share ∝ n (1 - BETA) / (1 - BETA**n),"
-    " the inverse effective number of samples (Cui et al., CVPR 2019)",
-    "repeat_threshold": "repeat_threshold:T, 0 < T <= 1: factor max(1, sqrt(T / f)), f"
-    " the fraction of records with the label (LVIS; Gupta et al., CVPR 2019)",
-}
-# Names that take a number, and the (open or closed) interval it lies in.
-_PARAMETERS = {
-    "power": (lambda q: 0 <= q <= 1, "from 0 to 1"),
-    "effective": (lambda beta: 0 <= beta < 1, "from 0 to below 1"),
-    "repeat_threshold": (lambda t: 0 < t <= 1, "above 0, at most 1"),
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """Where the number of a target lies.
+
+    Attributes:
+      words: as an error has it, e.g. "from 0 to 1".
+      holds: number -> whether it lies there.
+    """
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A target that has a name. It gives either shares or factors.
+
+    Attributes:
+      name: its name; with an interval it is written "name:NUMBER".
+      help: its formula, for help texts.
+      interval: where its number lies; None where it takes none.
+      shares: (counts float64 [labels] >= 1, number) -> float64 [labels], what shares
+        are in proportion to. The number is NaN where the rule takes none.
+      factors: (counts float64 [labels] >= 1, number of records, number) -> float64
+        [labels], factors that leave no size to choose.
+
+    Raises:
+      ValueError: not exactly one of `shares` and `factors`.
+    """
+
+    name: str
+    help: str
+    interval: Interval | None = None
+    shares: Callable[[np.ndarray, float], np.ndarray] | None = None
+    factors: Callable[[np.ndarray, int, float], np.ndarray] | None = None
+
+    def __post_init__(self):
+        if (self.shares is None) == (self.factors is None):
+            raise ValueError(f"target {self.name!r} must give shares or factors.")
+
+
+def _effective(counts: np.ndarray, beta: float) -> np.ndarray:
+    # -expm1(n log beta) = 1 - beta**n without cancellation for beta near 1.
+    log_beta = math.log(beta) if beta > 0 else -math.inf
+    return counts * (1 - beta) / -np.expm1(counts * log_beta)
+
+
+def _repeat_threshold(
+    counts: np.ndarray, num_records: int, threshold: float
+) -> np.ndarray:
+    return np.maximum(1.0, np.sqrt(threshold * num_records / counts))
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Rule(
+            "natural",
+            "share ∝ n: the distribution as it is",
+            shares=lambda counts, _: counts,
+        ),
+        Rule(
+            "uniform",
+            "share equal for every label",
+            shares=lambda counts, _: np.ones_like(counts),
+        ),
+        Rule(
+            "sqrt",
+            "share ∝ n ** 0.5 (square-root sampling)",
+            shares=lambda counts, _: np.sqrt(counts),
+        ),
+        Rule(
+            "log",
+            "share ∝ log(n); a label with one record gets none",
+            shares=lambda counts, _: np.log(counts),
+        ),
+        Rule("log1p", "share ∝ log(1 + n)", shares=lambda counts, _: np.log1p(counts)),
+        Rule(
+            "power",
+            "power:Q, 0 <= Q <= 1: share ∝ n ** Q",
+            Interval("from 0 to 1", lambda q: 0 <= q <= 1),
+            shares=lambda counts, q: counts**q,
+        ),
+        Rule(
+            "effective",
+            "effective:BETA, 0 <= BETA < 1: share ∝ n (1 - BETA) / (1 - BETA**n), the "
+            "inverse effective number of samples (Cui et al., CVPR 2019)",
+            Interval("from 0 to below 1", lambda beta: 0 <= beta < 1),
+            shares=_effective,
+        ),
+        Rule(
+            "repeat_threshold",
+            "repeat_threshold:T, 0 < T <= 1: factor max(1, sqrt(T / f)), f the fraction "
+            "of records with the label (LVIS; Gupta et al., CVPR 2019)",
+            Interval("above 0, at most 1", lambda t: 0 < t <= 1),
+            factors=_repeat_threshold,
+        ),
+    )
 }
 # A mapping label -> share that names every label may miss 1 by rounding only.
 _SHARE_TOLERANCE = 1e-3
 
 
-def describe() -> dict:
+def describe() -> dict[str, str]:
     """Returns target name -> formula, for help texts."""
-    return dict(_NAMED)
+    return {rule.name: rule.help for rule in RULES.values()}
 
 
 def parse(target: Any) -> Target:
@@ -54,27 +137,35 @@ def parse(target: Any) -> Target:
             raise ValueError(f"target is not a JSON object: {error}.") from None
     if isinstance(target, Mapping):
         return _parse_mapping(target)
-    message = (
-        f"target must be a mapping label -> share or count, or one of {list(_NAMED)} "
-        f"(power:Q, effective:BETA and repeat_threshold:T with a number), got "
+    if not isinstance(target, str):
+        raise ValueError(_not_a_target(target))
+    rule, number = _named(target)
+    if rule.interval is not None and not rule.interval.holds(number):
+        raise ValueError(
+            f"target {rule.name} takes a number {rule.interval.words}, got {target!r}."
+        )
+    return target
+
+
+def _named(target: str) -> tuple[Rule, float]:
+    """Returns the rule that a string names, and its number, NaN if it has none."""
+    name, colon, number = target.partition(":")
+    rule = RULES.get(name)
+    if rule is None or bool(colon) != (rule.interval is not None):
+        raise ValueError(_not_a_target(target))
+    try:
+        return rule, float(number) if colon else math.nan
+    except ValueError:
+        raise ValueError(_not_a_target(target)) from None
+
+
+def _not_a_target(target: Any) -> str:
+    numbered = [rule.name for rule in RULES.values() if rule.interval is not None]
+    return (
+        f"target must be a mapping label -> share or count, or one of {list(RULES)} "
+        f"({', '.join(numbered)} with a number, as in '{numbered[0]}:0.5'), got "
         f"{target!r}."
     )
-    if not isinstance(target, str):
-        raise ValueError(message)
-    name, colon, number = target.partition(":")
-    if name not in _NAMED or bool(colon) != (name in _PARAMETERS):
-        raise ValueError(message)
-    if name in _PARAMETERS:
-        is_valid, interval = _PARAMETERS[name]
-        try:
-            value = float(number)
-        except ValueError:
-            raise ValueError(message) from None
-        if not is_valid(value):
-            raise ValueError(
-                f"target {name} takes a number {interval}, got {target!r}."
-            )
-    return target
 
 
 def _parse_mapping(target: Mapping) -> dict:
@@ -102,7 +193,7 @@ def is_counts(target: Target) -> bool:
 def fixes_size(target: Target) -> bool:
     """Returns whether `target` gives the factors themselves and not only shares."""
     if isinstance(target, str):
-        return target.startswith("repeat_threshold:")
+        return _named(target)[0].factors is not None
     return is_counts(target)
 
 
@@ -120,8 +211,10 @@ def fixed_factors(
     present = counts > 0
     safe = np.where(present, counts, 1.0)
     if isinstance(target, str):
-        threshold = float(target.partition(":")[2])
-        factors = np.maximum(1.0, np.sqrt(threshold * num_records / safe))
+        rule, number = _named(target)
+        if rule.factors is None:
+            raise ValueError(f"target {target!r} fixes no factors, only shares.")
+        factors = rule.factors(safe, num_records, number)
     else:
         _check_labels(target, labels, counts)
         wanted = np.array([target.get(label, n) for label, n in zip(labels, counts)])
@@ -149,25 +242,11 @@ def target_shares(target: Target, labels: tuple, counts: np.ndarray) -> np.ndarr
     """
     if not isinstance(target, str):
         return _mapping_shares(target, labels, counts)
-    name, _, number = target.partition(":")
-    n = np.maximum(counts, 1.0)  # Labels without records are masked below.
-    if name == "natural":
-        weights = n
-    elif name == "uniform":
-        weights = np.ones_like(n)
-    elif name == "sqrt":
-        weights = np.sqrt(n)
-    elif name == "log":
-        weights = np.log(n)
-    elif name == "log1p":
-        weights = np.log1p(n)
-    elif name == "power":
-        weights = n ** float(number)
-    else:
-        beta = float(number)
-        # -expm1(n log beta) = 1 - beta**n without cancellation for beta near 1.
-        log_beta = math.log(beta) if beta > 0 else -math.inf
-        weights = n * (1 - beta) / -np.expm1(n * log_beta)
+    rule, number = _named(target)
+    if rule.shares is None:
+        raise ValueError(f"target {target!r} fixes factors, not shares.")
+    # Labels without records are masked below.
+    weights = rule.shares(np.maximum(counts, 1.0), number)
     weights = np.where(counts > 0, weights, 0.0)
     if not weights.any():
         raise ValueError(

@@ -124,7 +124,7 @@ def rule_digest(plan: Plan) -> str:
         seed=plan.seed,
         key_feature=plan.key_feature,
         unknown_labels=plan.unknown_labels,
-        **plan.rule,
+        **dataclasses.asdict(plan.rule),
     )
     text = json.dumps(rule, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -231,7 +231,7 @@ def _label_factors(plan: Plan, keys, values) -> np.ndarray:
             )
         rows.append(sorted(index[name] for name in names))
     label_sets = LabelSets.from_sets(rows, [1] * len(rows))
-    return record_factors(np.array(plan.factors), label_sets, **plan.rule)
+    return record_factors(np.array(plan.factors), label_sets, plan.rule)
 
 
 def _group_factors(plan: Plan, grouping: Grouping, keys, values) -> np.ndarray:
