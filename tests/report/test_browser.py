@@ -1,5 +1,7 @@
 """The report in a browser: it fits the window, and nothing goes wrong."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tfx_resampling as tr
@@ -25,6 +27,15 @@ def many() -> LabelCounts:
         **{(head, label): totals[label] for label in tail},
     }
     return with_sets(tuple(totals), sets)
+
+
+def tiny(plan: tr.Plan) -> tr.Plan:
+    """Returns the plan with factors and predicted shares of a billionth and less."""
+    scale = np.ones(len(plan.groups))
+    scale[:900:2], scale[7:13] = 1.2345e-9, 1e-17
+    factors, predicted = (scale * np.array(x) for x in (plan.factors, plan.predicted))
+    fields = dict(factors=tuple(factors.tolist()), predicted=tuple(predicted.tolist()))
+    return dataclasses.replace(plan, **fields)
 
 
 def nasty() -> LabelCounts:
@@ -53,11 +64,14 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Returns name -> path of a report."""
+    config = tr.PlannerConfig("label", target="sqrt", max_factor=3.0)
     few = plans.set_counts("abc", {"a": 60, "ab": 30, "b": 10, "abc": 10, "": 7})
     paths = {}
-    for name, counts in (("few", few), ("many", many()), ("nasty", nasty())):
-        config = tr.PlannerConfig("label", target="sqrt", max_factor=3.0)
-        page = report.as_html(tr.make_plan(counts, config), counts)
+    for name, counts in (
+        *(("few", few), ("many", many()), ("tiny", many()), ("nasty", nasty())),
+    ):
+        plan = tr.make_plan(counts, config)
+        page = report.as_html(tiny(plan) if name == "tiny" else plan, counts)
         assert len(page) < 2_000_000
         path = tmp_path_factory.mktemp("report") / "report.html"
         path.write_text(page, encoding="utf-8")
@@ -67,7 +81,7 @@ def pages(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["few", "many", "nasty"])
+@pytest.mark.parametrize("name", ["few", "many", "tiny", "nasty"])
 def test_page_fits_and_is_quiet(browser, pages, name, scheme, width):
     browser.open(pages[name], width, scheme)
     # What went wrong, or was asked for, while the page was loaded.
@@ -86,7 +100,7 @@ def test_page_fits_and_is_quiet(browser, pages, name, scheme, width):
     assert (background < 0.1) == (scheme == "dark")
 
 
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("width", [400, 705, 1400])
 def test_nothing_overlaps(browser, pages, width):
     """Of the numbers of an axis, and of the cells of a row, none covers another."""
     for path in pages.values():
@@ -107,6 +121,17 @@ def test_nothing_overlaps(browser, pages, width):
               })).slice(0, 5)"""
         )
         assert overlapping == []
+        # Numbers stay within their column.
+        outside = browser.evaluate(
+            """[...document.querySelectorAll(".row .value, .curve .y span")].filter(e => {
+              const range = document.createRange();
+              range.selectNodeContents(e);
+              const text = range.getBoundingClientRect();
+              const cell = e.closest(".value, .y").getBoundingClientRect();
+              return text.left < cell.left - 1 || text.right > cell.right + 1;
+            }).map(e => e.textContent).slice(0, 5)"""
+        )
+        assert outside == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,12 +1,14 @@
-"""`plan.plot()`: what is drawn, of few labels and of many."""
+"""`report.figure(plan)`: what is drawn, of few labels and of many."""
 
 import io
+import re
 import subprocess
 import sys
 
 import pytest
 import tfx_resampling as tr
 from matplotlib.figure import Figure
+from tfx_resampling import report
 
 from tests import plans
 
@@ -24,7 +26,7 @@ def drawn(figure: Figure) -> tuple:
 
 def test_bars_are_the_shares_and_the_factors_by_frequency():
     plan = make({"c": 10, "a": 60, "b": 30})
-    figure = plan.plot()
+    figure = report.figure(plan)
     shares, factors = drawn(figure)
     assert [text.get_text() for text in shares.get_yticklabels()] == ["a", "b", "c"]
     natural, target, predicted = shares.containers
@@ -42,7 +44,7 @@ def test_bars_are_the_shares_and_the_factors_by_frequency():
 
 
 def test_a_long_tail_is_on_a_log_scale_and_says_so():
-    shares, _ = drawn(make({"a": 1000, "b": 9}).plot())
+    shares, _ = drawn(report.figure(make({"a": 1000, "b": 9})))
     assert shares.get_xscale() == "log"
     assert "log scale" in shares.get_xlabel()
     # Bars start at the axis and end at the share.
@@ -54,7 +56,7 @@ def test_a_long_tail_is_on_a_log_scale_and_says_so():
 @pytest.mark.parametrize("size, curves", [(40, False), (41, True), (1200, True)])
 def test_many_labels_are_curves(size, curves):
     totals = {f"c{i}": 10 + round(1e5 / (1 + i) ** 1.1) for i in range(size)}
-    figure = make(totals, target="sqrt").plot()
+    figure = report.figure(make(totals, target="sqrt"))
     shares, factors = drawn(figure)
     assert (len(shares.lines) == 2) == curves
     assert figure.get_size_inches()[1] < 14
@@ -66,7 +68,9 @@ def test_many_labels_are_curves(size, curves):
 
 
 def test_a_factor_of_0_reaches_the_edge():
-    _, factors = drawn(plans.make("ab", [0.0, 1.0], predicted=(0.0, 1.0)).plot())
+    _, factors = drawn(
+        report.figure(plans.make("ab", [0.0, 1.0], predicted=(0.0, 1.0)))
+    )
     bar = factors.containers[0][0]
     assert 1 + bar.get_width() == pytest.approx(factors.get_xlim()[0])
 
@@ -82,20 +86,21 @@ def test_a_factor_of_0_reaches_the_edge():
     ],
 )
 def test_labels_are_drawn_as_text(label, shown):
-    shares, _ = drawn(make({label: 3, "b": 2}).plot())
+    shares, _ = drawn(report.figure(make({label: 3, "b": 2})))
     assert shares.get_yticklabels()[0].get_text() == shown
 
 
 def test_a_notebook_shows_it():
     plan = make({"a": 3, "b": 1})
-    assert plan.plot()._repr_png_().startswith(b"\x89PNG")
+    assert report.figure(plan)._repr_png_().startswith(b"\x89PNG")
 
 
 def test_it_needs_no_display_and_pyplot_does_not_know_of_it(tmp_path):
     code = (
         "import sys, tfx_resampling as tr\n"
+        "from tfx_resampling import report\n"
         "counts = tr.LabelCounts('y', ('a', 'b'), (3, 1), 4)\n"
-        "figure = tr.make_plan(counts, tr.PlannerConfig('y')).plot()\n"
+        "figure = report.figure(tr.make_plan(counts, tr.PlannerConfig('y')))\n"
         f"figure.savefig({str(tmp_path / 'plan.pdf')!r})\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
@@ -104,10 +109,11 @@ def test_it_needs_no_display_and_pyplot_does_not_know_of_it(tmp_path):
 
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "tfx_resampling.report.figure", raising=False)
-    monkeypatch.delattr("tfx_resampling.report.figure", raising=False)
+    monkeypatch.delitem(sys.modules, "tfx_resampling.report.plots", raising=False)
+    monkeypatch.delattr("tfx_resampling.report.plots", raising=False)
     for name in [n for n in sys.modules if n.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "tfx-resampling\[plot\]"'):
-        make({"a": 3, "b": 1}).plot()
+    message = 'report.figure needs Matplotlib: pip install "tfx-resampling[plot]"'
+    with pytest.raises(ImportError, match=f"^{re.escape(message)}$"):
+        report.figure(make({"a": 3, "b": 1}))

@@ -4,6 +4,7 @@ import html
 import html.parser
 import re
 
+import markupsafe
 import numpy as np
 import pytest
 import tfx_resampling as tr
@@ -78,7 +79,7 @@ def test_labels_are_text_wherever_they_come(name):
         *("lang", "charset", "http-equiv", "content", "name"),
     }
     shown = {"override": "\\u202edesrever", "empty": '""', "long": "é" * 99 + "…"}
-    assert f">{html.escape(shown.get(name, label))}</td>" in page
+    assert f">{markupsafe.escape(shown.get(name, label))}</td>" in page
     assert "\u202e" not in page
     if name == "long":  # Short where it is seen, whole where it is asked for.
         assert f'<td title="{label}">' in page
@@ -125,6 +126,34 @@ def test_bars_are_logarithmic_where_the_tail_asks_for_it():
     # 0.892 % and half on an axis from 0.1 % to 100 %.
     low, half = np.log10([0.00891972 / 0.001, 0.5 / 0.001]) / 3 * 100
     assert bars(page)["b"] == pytest.approx((low, half, half), abs=0.01)
+
+
+def test_tiny_shares_do_not_make_the_scale_longer():
+    plan = plans.make(
+        "abcd", [1, 1, 1, 1], counts=(9_999, 1, 1, 1), predicted=(9_999, 1, 1e-9, 0)
+    )
+    page = report.as_html(plan)
+    start = "Shares are on a log scale that starts at 0.0000001%: they differ by"
+    assert start in page and "Smaller shares are drawn at its start." in page
+    assert bars(page)["c"][2] == 0 < bars(page)["b"][2]
+
+
+def test_nothing_is_said_twice():
+    counts = plans.set_counts("ab", {"a": 60_000, "ab": 3_000, "b": 1_000, "": 1_234})
+    plan = tr.make_plan(counts, tr.PlannerConfig("label"))
+    page = report.as_html(plan, counts)
+    tiles = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
+    assert tiles["Records"] == "65,234" and tiles["Emitted per epoch"] == "65,234"
+    assert "1,234 of them unlabeled, factor 1" in page
+    bullets = html.unescape(re.search(r"<ul>.*?</ul>", page, re.S)[0])
+    assert not any(f"{name}: " in bullets for name in tiles)
+    # What is a tile or a bullet is a line of text.
+    for line in report.summary(plan):
+        assert line.partition(":")[0] in [*tiles, bullets] or line in bullets
+    for measure in ("max IR", "MeanIR", "CVIR", "SCUMBLE"):
+        assert re.search(
+            rf"<li>{measure}, natural -> predicted: .* \(.*\)\.</li>", bullets
+        )
 
 
 def test_factors_are_drawn_from_1_on_a_log_axis():
@@ -246,7 +275,9 @@ def test_groups_are_called_groups_and_have_no_heat_map():
     plan = plans.make(grouping.names, [0.5, 2.0], classes=("a",), grouping=grouping)
     page = report.as_html(plan, counts)
     assert "<dt>Groups</dt><dd>2</dd>" in page and "occur together" not in page
-    assert all(f"<td>{name}</td>" in page for name in map(html.escape, grouping.names))
+    assert all(
+        f"<td>{name}</td>" in page for name in map(markupsafe.escape, grouping.names)
+    )
 
 
 def test_long_texts_are_folded():

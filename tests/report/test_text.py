@@ -21,7 +21,7 @@ def test_text_table_is_sorted_by_frequency():
     dog = ["dog\\n", "3", "75.00%", "50.00%", "0.6667", "50.00%", "75.00%"]
     assert lines[1].split() == dog
     assert lines[2].split()[1:] == ["1", "25.00%", "50.00%", "2", "50.00%", "25.00%"]
-    assert "Records: 5, of them 1 unlabeled (factor 1)." in lines
+    assert "Records: 5 (1 of them unlabeled, factor 1)." in lines
     assert "Emitted per epoch: 5 records (exact expectation)." in lines
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from tfx_resampling.validate import (
     check_number,
     check_type,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SCHEMA_VERSION = 2
 PLAN_FILE = "plan.json"
@@ -287,30 +284,6 @@ class Plan:
             num_unlabeled=round(self.num_unlabeled * self.unlabeled_factor),
         )
         return resampled.natural()
-
-    def plot(self) -> "Figure":
-        """Returns a matplotlib figure: natural, target and predicted shares; factors.
-
-        A row of bars per label, most frequent first, or curves over the labels' ranks
-        where they are many; on a log scale where shares differ by more than 100 times.
-        A notebook shows it; elsewhere `plan.plot().savefig("plan.pdf")`. It needs no
-        display and leaves nothing open in pyplot.
-
-        Raises:
-          ImportError: matplotlib is not installed.
-        """
-        try:
-            # Here and not above: the arithmetic needs no matplotlib.
-            from tfx_resampling.report import figure
-        except ImportError as error:
-            if (error.name or "").partition(".")[0] != "matplotlib":
-                raise
-            raise ImportError(
-                "matplotlib must be installed to plot a plan, and is not. Run "
-                '`pip install "tfx-resampling[plot]"`.',
-                name="matplotlib",
-            ) from None
-        return figure.plot(self)
 
     def to_json(self) -> str:
         """Returns the contents of `plan.json`."""

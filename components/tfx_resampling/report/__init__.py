@@ -1,9 +1,13 @@
 """A plan in words, as an HTML page and as a figure.
 
-In: a `Plan` and, for the heat map, its `LabelCounts`. Out: text, HTML, matplotlib figure.
-May import: `core`, Jinja2; matplotlib in `figure` only.
+In: a `Plan` and, for the heat map, its `LabelCounts`. Out: text, HTML, a figure.
+May import: `core`, `errors`, Jinja2; matplotlib in `plots` only.
 """
 
+from typing import TYPE_CHECKING
+
+from tfx_resampling import errors
+from tfx_resampling.core.plan import Plan
 from tfx_resampling.report.page import as_html
 from tfx_resampling.report.text import (
     as_text,
@@ -11,8 +15,12 @@ from tfx_resampling.report.text import (
     format_cell,
     printable,
     rows,
+    shortened,
     summary,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REPORT_FILE = "report.html"
 
@@ -21,8 +29,26 @@ __all__ = [
     "as_html",
     "as_text",
     "decimals",
+    "figure",
     "format_cell",
     "printable",
     "rows",
+    "shortened",
     "summary",
 ]
+
+
+def figure(plan: Plan) -> "Figure":
+    """Returns a matplotlib figure: natural, target and predicted shares; factors.
+
+    A row of bars per label, most frequent first, or curves over the labels' ranks where
+    they are many; on a log scale where shares differ by more than 100 times. A notebook
+    shows it; elsewhere `report.figure(plan).savefig("plan.pdf")`. It needs no display
+    and leaves nothing open in pyplot.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    with errors.needs("plot", "report.figure"):
+        from tfx_resampling.report import plots
+    return plots.draw(plan)

@@ -1,95 +1,101 @@
-"""Shares and factors as bars, of all labels or of the head and the tail."""
+"""What the pictures of the report show: bars, curves and a heat map, as numbers.
+
+The template draws them. Positions and lengths are percentages of a plot, written with
+as many digits as a screen can tell.
+"""
 
 from collections.abc import Sequence
-from html import escape
+from typing import Any
 
 import numpy as np
 
 from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report import scales
-from tfx_resampling.report.text import decimals, format_cell, printable
-
-# Up to so many labels are all shown; of more, half of them from either end.
-MAX_LABELS = 24
-# Up to so many labels, cells are wide enough for a number.
-_MAX_NUMBERS = 14
-# From this strength on, a number is legible in the other colour, dark page or light.
-_STRONG = 0.76
-
-
-def heat_map(counts: LabelCounts) -> str:
-    """Returns the section's HTML, or "" where nothing is known or labels are single.
-
-    Cell (row, column): of the records with the row's label, how many have the column's
-    too. Rows and columns by frequency; labels that do not occur are left out.
-    """
-    order = sorted(range(len(counts.groups)), key=lambda i: -counts.counts[i])
-    order = [i for i in order if counts.counts[i]]
-    shown = order
-    if len(order) > MAX_LABELS:
-        shown = [*order[: MAX_LABELS // 2], *order[-MAX_LABELS // 2 :]]
-    together = counts.together(shown)
-    if together is None or len(shown) < 2:
-        return ""
-    shares = together / np.array([counts.counts[i] for i in shown])[:, None]
-    off_diagonal = ~np.eye(len(shown), dtype=bool)
-    largest = float(shares[off_diagonal].max())
-    if not largest > 0:
-        return "<p>No two labels occur in one record.</p>"
-    names = [escape(shortened(counts.groups[i])) for i in shown]
-    cut = MAX_LABELS // 2 if len(order) > MAX_LABELS else None
-    head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
-    rows = [f"<tr><td></td>{head}</tr>"]
-    for i, name in enumerate(names):
-        cells = "".join(
-            _cell(shares[i, k], largest, f"{names[k]} in {name}", len(shown), i == k)
-            for k in range(len(shown))
-        )
-        mark = ' class="cut"' if i == cut else ""
-        rows.append(f'<tr{mark}><th scope="row">{name}</th>{cells}</tr>')
-    which = ""
-    if cut:
-        which = (
-            f" Shown are the {cut} most and the {cut} least frequent of "
-            f"{len(order):,} labels."
-        )
-    return (
-        "<p>Of the records with the row's label, the share that has the column's label "
-        f"too.{which}</p>"
-        f'<div class="legend heat">0%<i class="ramp"></i>{100 * largest:.3g}%</div>'
-        f'<table class="heat">{"".join(rows)}</table>'
-    )
-
-
-def _cell(share: float, largest: float, title: str, size: int, same: bool) -> str:
-    if same:
-        return '<td class="same"></td>'
-    strength = share / largest
-    if share > 0:
-        strength = max(0.05, strength)  # What is there must be seen to be there.
-    percent = f"{100 * share:.0f}" if share >= 0.005 else ("<1" if share > 0 else "")
-    number = f"<span>{escape(percent)}</span>" if size <= _MAX_NUMBERS else ""
-    strong = ' class="strong"' if strength > _STRONG else ""
-    return (
-        f'<td{strong} style="--v:{strength:.2f}" '
-        f'title="{title}: {100 * share:.3g}%">{number}</td>'
-    )
-
+from tfx_resampling.report.text import (
+    by_frequency,
+    decimals,
+    format_cell,
+    shortened,
+)
 
 # Up to so many labels each has a row of bars.
 MAX_ROWS = 40
 # Of more, so many of the most and of the least frequent have one.
 ENDS = 15
+# Up to so many labels are all in the heat map; of more, half of them from either end.
+MAX_HEAT = 24
+# Up to so many labels, cells are wide enough for a number.
+_MAX_NUMBERS = 14
+# From this strength on, a number is legible in the other colour, dark page or light.
+_STRONG = 0.76
 # Characters of a label beside a bar and in its tooltip; the table has all of them.
 _NAME, _TOOLTIP = 80, 200
-# Pixels, a digit of the axes where the page is narrow.
-_DIGIT = 7
+# Pixels: a digit of the axes; the plots of shares and of factors, where the page is
+# narrow, and where it is just not narrow, beside the longest factors.
+_DIGIT = 8
+_SHARES, _FACTORS = (150, 225), (105, 150)
 
 
-def shares_and_factors(plan: Plan) -> str:
-    """Returns the section's HTML: legend, curves where labels are many, and bars."""
-    order = sorted(range(len(plan.groups)), key=lambda i: -plan.counts[i])
+def heat_map(counts: LabelCounts) -> dict[str, Any] | None:
+    """Returns how labels occur together; None if unknown, or labels are single.
+
+    Cell (row, column): of the records with the row's label, how many have the column's
+    too. Rows and columns by frequency; labels that do not occur are left out.
+
+    Returns:
+      "largest": the largest share in percent, None if no two labels occur together;
+      "total": how many labels occur; "cut": how many are shown from either end if not
+      all are; "names": of labels; "rows": a list of cells each, None on the diagonal.
+    """
+    order = sorted(range(len(counts.groups)), key=lambda i: -counts.counts[i])
+    order = [i for i in order if counts.counts[i]]
+    shown, cut = order, None
+    if len(order) > MAX_HEAT:
+        cut = MAX_HEAT // 2
+        shown = [*order[:cut], *order[-cut:]]
+    together = counts.together(shown)
+    if together is None or len(shown) < 2:
+        return None
+    shares = together / np.array([counts.counts[i] for i in shown])[:, None]
+    np.fill_diagonal(shares, 0)
+    largest = float(shares.max())
+    numbers = len(shown) <= _MAX_NUMBERS
+    return {
+        "largest": f"{100 * largest:.3g}%" if largest > 0 else None,
+        "total": len(order),
+        "cut": cut,
+        "names": [shortened(counts.groups[i], _NAME) for i in shown],
+        "rows": [
+            [None if i == k else _cell(x, largest, numbers) for k, x in enumerate(row)]
+            for i, row in enumerate(shares.tolist())
+        ],
+    }
+
+
+def _cell(share: float, largest: float, numbers: bool) -> dict[str, Any]:
+    strength, number = 0.0, ""
+    if share > 0:
+        strength = max(0.05, share / largest)  # What is there must be seen to be there.
+        number = f"{100 * share:.0f}" if share >= 0.005 else "<1"
+    return {
+        "strength": f"{strength:.2f}",
+        "strong": strength > _STRONG,
+        "share": f"{100 * share:.3g}%",
+        "number": number if numbers else "",
+    }
+
+
+def shares_and_factors(plan: Plan) -> dict[str, Any]:
+    """Returns the plots of shares and factors: bars, and curves where labels are many.
+
+    Returns:
+      "log": a sentence about the log scale, or ""; "curves": two, or none; "between":
+      a sentence about the labels that have no bars, or ""; "shares", "factors": ticks
+      and grid of the bars' axes; "digits": of the longest factor; "rows": the bars,
+      None where labels are left out.
+    """
+    order = by_frequency(plan)
     series = {
         "natural": plan.natural_shares,
         "target": np.array(plan.target),
@@ -98,38 +104,36 @@ def shares_and_factors(plan: Plan) -> str:
     factors = np.array(plan.factors)
     share_axis = scales.share_scale(np.concatenate(list(series.values())))
     factor_axis = scales.factor_scale(factors)
-    parts = [_legend()]
-    if share_axis.log:
-        parts.append(
-            "<p>Shares are on a log scale that starts at "
-            f"{share_axis.ticks[0][1]}: they differ by more than {scales.LOG_FROM} "
-            "times.</p>"
-        )
-    shown = order
+    shown: list[int | None] = [*order]
+    between, curves = "", []
     if len(order) > MAX_ROWS:
-        parts += [_curves(order, series, factors, share_axis, factor_axis)]
-        parts += [f"<p>{_between(plan, order)}</p>"]
-        shown = [*order[:ENDS], -1, *order[-ENDS:]]
-    parts.append(_rows(plan, shown, series, factors, share_axis, factor_axis))
-    return "\n".join(parts)
-
-
-def shortened(text: str, length: int = _NAME) -> str:
-    """Returns the text, printable, cut to a length with an ellipsis; "" in quotes."""
-    text = printable(text) or '""'
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _legend() -> str:
-    names = {
-        "natural": "natural share",
-        "target": "target share",
-        "predicted": "predicted share",
-        "drop": "factor below 1: drop",
-        "copy": "factor above 1: replicate",
+        shown = [*order[:ENDS], None, *order[-ENDS:]]
+        between = _between(plan, order)
+        curves = [
+            _share_curves({k: x[order] for k, x in series.items()}, share_axis),
+            _factor_curves(factors[order], factor_axis),
+        ]
+    rows = _rows(plan, shown, series, share_axis, factor_axis)
+    return {
+        "log": _log_scale(share_axis, series),
+        "curves": curves,
+        "between": between,
+        "shares": _axis(share_axis, 0.0, *_SHARES),
+        "factors": _axis(factor_axis, float(factor_axis.position(1.0)), *_FACTORS),
+        "digits": max(len(row["factor"]) for row in rows if row),
+        "rows": rows,
     }
-    items = "".join(f'<span><i class="{k}"></i>{v}</span>' for k, v in names.items())
-    return f'<div class="legend">{items}</div>'
+
+
+def _log_scale(axis: scales.Scale, series: dict) -> str:
+    if not axis.log:
+        return ""
+    below = any(((0 < x) & (x < axis.low)).any() for x in series.values())
+    return (
+        f"Shares are on a log scale that starts at {axis.ticks[0][1]}: they differ by "
+        f"more than {scales.LOG_FROM} times."
+        f"{' Smaller shares are drawn at its start.' if below else ''}"
+    )
 
 
 def _between(plan: Plan, order: Sequence[int]) -> str:
@@ -149,123 +153,102 @@ def _between(plan: Plan, order: Sequence[int]) -> str:
     )
 
 
-def _rows(plan, shown, series, factors, share_axis, factor_axis) -> str:
+def _rows(plan, shown, series, share_axis, factor_axis) -> list[dict[str, Any] | None]:
     places = decimals(plan)
-    positions = {name: share_axis.position(values) for name, values in series.items()}
-    ends, one = factor_axis.position(factors), float(factor_axis.position(1.0))
-    lines = [
-        '<div class="row head"><span class="name"></span>'
-        f"{_ticks(share_axis, 175)}{_ticks(factor_axis, 125)}"
-        '<span class="value">factor</span></div>'
-    ]
+    widths = {name: share_axis.position(values) for name, values in series.items()}
+    ends, one = factor_axis.position(plan.factors), float(factor_axis.position(1.0))
+    rows: list[dict[str, Any] | None] = []
     for i in shown:
-        if i < 0:
-            lines.append('<div class="gap">⋮</div>')
+        if i is None:
+            rows.append(None)
             continue
+        label = shortened(plan.groups[i], _TOOLTIP)
+        factor = format_cell("factor", plan.factors[i])
         texts = [
             f"{name} {format_cell('share', x[i], places)}" for name, x in series.items()
         ]
-        factor = format_cell("factor", factors[i])
-        tooltip = f"{shortened(plan.groups[i], _TOOLTIP)}: {', '.join(texts)}"
-        bars = "".join(
-            f'<i class="{name}" style="width:{x[i]:.2f}%"></i>'
-            for name, x in positions.items()
+        rows.append(
+            {
+                "name": shortened(plan.groups[i], _NAME),
+                "tooltip": f"{label}: {', '.join(texts)}, factor {factor}",
+                "bars": {name: f"{x[i]:.2f}" for name, x in widths.items()},
+                "kind": "drop" if plan.factors[i] < 1 else "copy",
+                "left": f"{min(one, ends[i]):.2f}",
+                "width": f"{abs(ends[i] - one):.2f}",
+                "factor": factor,
+            }
         )
-        kind = "drop" if factors[i] < 1 else "copy"
-        left, width = min(one, ends[i]), abs(ends[i] - one)
-        lines.append(
-            f'<div class="row" title="{escape(tooltip)}, factor {factor}">'
-            f'<span class="name">{escape(shortened(plan.groups[i]))}</span>'
-            f'<div class="plot shares">{bars}</div>'
-            f'<div class="plot"><i class="{kind}" '
-            f'style="left:{left:.2f}%;width:{width:.2f}%"></i></div>'
-            f'<span class="value">{factor}</span></div>'
-        )
-    grids = f"--shares:{_grid(share_axis)};--factors:{_grid(factor_axis, one)}"
-    return (
-        f'<div class="rows" style="{grids}" role="img" '
-        'aria-label="Shares and factor of each label; the table has the numbers">'
-        + "\n".join(lines)
-        + "</div>"
-    )
+    return rows
 
 
-def _ticks(axis: scales.Scale, narrow: int) -> str:
-    """Returns the numbers above a plot; the first and last stay within it.
+def _axis(axis: scales.Scale, strong: float, *widths: int) -> dict[str, Any]:
+    """Returns the numbers above a plot, and its grid as a CSS background.
 
-    Those that would touch their neighbour where the plot is `narrow` pixels wide are
-    shown where it is wider only.
+    Numbers that would touch their neighbour where the plot is as many pixels wide as
+    the first of `widths` are shown where it is wider only ("wide"); those that would
+    at the second one are left out. The grid line at `strong` is stronger.
     """
     placed = _placed(axis)
+    narrow, wide = (_fitting(placed, width) for width in widths)
+    lines = [("axis", strong), *(("grid", position) for position, _ in placed)]
+    return {
+        "ticks": [
+            {"position": f"{position:.2f}", "text": text, "wide": i not in narrow}
+            for i, (position, text) in enumerate(placed)
+            if i in narrow or i in wide
+        ],
+        "grid": ",".join(
+            f"linear-gradient(var(--{name}) 0 0) {position:.2f}% 0/1px 100% no-repeat"
+            for name, position in lines
+        ),
+    }
+
+
+def _fitting(placed: list[tuple[float, str]], width: int) -> set[int]:
+    """Returns which numbers can be shown beside each other within `width` pixels."""
     # From left to right, but a 1 first: what a factor is measured by must be there.
     order = sorted(range(len(placed)), key=lambda i: placed[i][1] != "1")
-    taken, spans = [], {}
+    taken: dict[int, tuple[float, float]] = {}
     for i in order:
         position, text = placed[i]
-        left = position / 100 * (narrow - _DIGIT * len(text))
+        # The first and the last number stay within the plot.
+        left = position / 100 * (width - _DIGIT * len(text))
         right = left + _DIGIT * len(text)
-        fits = all(right + _DIGIT < a or b + _DIGIT < left for a, b in taken)
-        if fits:
-            taken.append((left, right))
-        visible = "" if fits else ' class="wide"'
-        spans[i] = (
-            f'<span{visible} style="left:{position:.2f}%;'
-            f'transform:translateX(-{position:.0f}%)">{text}</span>'
-        )
-    spans = [spans[i] for i in range(len(placed))]
-    return f'<div class="ticks">{"".join(spans)}</div>'
+        if all(right + _DIGIT < a or b + _DIGIT < left for a, b in taken.values()):
+            taken[i] = (left, right)
+    return set(taken)
 
 
-def _placed(axis: scales.Scale) -> list[tuple]:
+def _placed(axis: scales.Scale) -> list[tuple[float, str]]:
     return [(float(axis.position(value)), text) for value, text in axis.ticks]
 
 
-def _grid(axis: scales.Scale, strong: float = 0.0) -> str:
-    """Returns grid lines as a CSS background, the one at `strong` stronger."""
-    lines = [f"linear-gradient(var(--axis) 0 0) {strong:.2f}% 0/1px 100% no-repeat"]
-    lines += [
-        f"linear-gradient(var(--grid) 0 0) {position:.2f}% 0/1px 100% no-repeat"
-        for position, _ in _placed(axis)
-    ]
-    return ",".join(lines)
+def _share_curves(series: dict[str, np.ndarray], axis: scales.Scale) -> dict[str, Any]:
+    heights = {name: 100 - axis.position(values) for name, values in series.items()}
+    paths = {name: _line(values) for name, values in heights.items()}
+    paths["natural"] = _area(heights["natural"], 100)
+    return _curves("Shares", axis, paths, len(series["natural"]))
 
 
-def _curves(order, series, factors, share_axis, factor_axis) -> str:
-    """Returns two plots over the labels' ranks: all shares, all factors."""
-    natural = 100 - share_axis.position(series["natural"][order])
-    paths = [f'<path class="natural" d="{_area(natural, 100)}"/>']
-    for name in ("target", "predicted"):
-        heights = 100 - share_axis.position(series[name][order])
-        paths.append(f'<path class="{name}" d="{_line(heights)}"/>')
-    ends = 100 - factor_axis.position(factors[order])
-    one = 100 - float(factor_axis.position(1.0))
-    below = f'<path class="drop" d="{_area(np.maximum(ends, one), one)}"/>'
-    above = f'<path class="copy" d="{_area(np.minimum(ends, one), one)}"/>'
-    return (
-        '<div class="curves">'
-        + _curve("Shares, by rank of the label", share_axis, paths, len(order))
-        + _curve(
-            "Factors, by rank of the label", factor_axis, [below, above], len(order)
-        )
-        + "</div>"
-    )
+def _factor_curves(factors: np.ndarray, axis: scales.Scale) -> dict[str, Any]:
+    heights, one = 100 - axis.position(factors), 100 - float(axis.position(1.0))
+    paths = {
+        "drop": _area(np.maximum(heights, one), one),
+        "copy": _area(np.minimum(heights, one), one),
+    }
+    return _curves("Factors", axis, paths, len(factors))
 
 
-def _curve(title: str, axis: scales.Scale, paths: list[str], size: int) -> str:
-    placed = [(100 - position, text) for position, text in _placed(axis)]
-    numbers = "".join(
-        f'<span style="top:{position:.2f}%">{text}</span>' for position, text in placed
-    )
-    grid = "".join(f'<path class="grid" d="M0 {y:.2f}H{size}"/>' for y, _ in placed)
-    middle = (size + 1) // 2
-    return (
-        f'<figure class="curve"><figcaption>{title}</figcaption>'
-        f'<div class="y">{numbers}</div>'
-        f'<svg viewBox="0 0 {size} 100" preserveAspectRatio="none" role="img" '
-        f'aria-label="{title}; the table has the numbers">{grid}{"".join(paths)}</svg>'
-        f'<div class="x"><span>1</span><span>{middle:,}</span><span>{size:,}</span>'
-        "</div></figure>"
-    )
+def _curves(title: str, axis: scales.Scale, paths: dict, size: int) -> dict[str, Any]:
+    """Returns a plot over the labels' ranks; `paths` are in SVG's words."""
+    ticks = [(f"{100 - position:.2f}", text) for position, text in _placed(axis)]
+    return {
+        "title": f"{title}, by rank of the label",
+        "ticks": ticks,
+        "digits": max(len(text) for _, text in ticks),
+        "paths": paths,
+        "size": size,
+    }
 
 
 def _line(heights: np.ndarray) -> str:

@@ -8,6 +8,9 @@ import numpy as np
 # Shares that differ by more than this are drawn on a log scale: on a linear one the
 # smallest bar would be thinner than a pixel or two.
 LOG_FROM = 100
+# Smaller shares do not make the axis longer: their ticks would be long, and all others
+# would be squeezed. They are drawn at its start.
+_SMALLEST = 1e-8
 # More ticks would run into each other where the page is narrow.
 _MAX_TICKS = 5
 
@@ -40,7 +43,8 @@ class Scale:
 def share_scale(shares: np.ndarray) -> Scale:
     """Returns the axis of shares; those of 0 do not ask for a log scale."""
     positive = shares[shares > 0]
-    smallest, largest = float(positive.min()), float(positive.max())
+    smallest = max(_SMALLEST, float(positive.min()))
+    largest = float(positive.max())
     if largest <= LOG_FROM * smallest:
         step = _step(largest)
         count = math.ceil(largest / step - 1e-9)

@@ -1,7 +1,8 @@
 """A plan, and what came of it, as a table of labels and a line per fact."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,13 +15,28 @@ _COMBINED = {
     "min": "smallest",
     "mean": "mean",
 }
+_HOW = {
+    "exact": "exact expectation",
+    "pairwise": "estimate from pairs of labels",
+    "independent": "estimate: labels taken as independent",
+}
+# Measures of imbalance (`core.diagnostics`): what they are called, what they say.
+_MEASURES = {
+    "max_ir": ("max IR", "the most frequent label's count over the rarest one's"),
+    "mean_ir": ("MeanIR", "the same over each label's count, averaged over the labels"),
+    "cvir": ("CVIR", "how unequal these ratios are: standard deviation over mean"),
+    "scumble": (
+        "SCUMBLE",
+        "how much frequent and rare labels share records: 0 is not at all",
+    ),
+}
 
 
 def rows(
     plan: Plan,
     realised: Sequence[float] | None = None,
-    metrics: dict[str, Sequence[float]] | None = None,
-) -> list[dict[str, object]]:
+    metrics: Mapping[str, Sequence[float]] | None = None,
+) -> list[dict[str, Any]]:
     """Returns one dict per label, most frequent label first.
 
     Args:
@@ -40,24 +56,57 @@ def rows(
         total = np.sum(realised) or 1.0
         columns["realised"] = np.asarray(realised, np.float64) / total
     columns.update(metrics or {})
-    order = sorted(range(len(plan.groups)), key=lambda i: -plan.counts[i])
-    return [{name: values[i] for name, values in columns.items()} for i in order]
-
-
-def summary(plan: Plan) -> list[str]:
-    """Returns what holds for the plan as a whole, a line each."""
-    unlabeled = f"{plan.num_unlabeled} unlabeled (factor {plan.unlabeled_factor:g})"
-    how = {
-        "exact": "exact expectation",
-        "pairwise": "estimate from pairs of labels",
-        "independent": "estimate: labels taken as independent",
-    }[plan.prediction]
-    lines = [
-        f"Records: {plan.num_records}, of them {unlabeled}.",
-        f"Emitted per epoch: {plan.predicted_records:.0f} records ({how}).",
-        f"Distance of predicted to target shares (total variation): "
-        f"{plan.distance:.4f}.",
+    return [
+        {name: values[i] for name, values in columns.items()}
+        for i in by_frequency(plan)
     ]
+
+
+def by_frequency(plan: Plan) -> list[int]:
+    """Returns the indices of the labels, most frequent first."""
+    return sorted(range(len(plan.groups)), key=lambda i: -plan.counts[i])
+
+
+class Fact(NamedTuple):
+    """A figure of a plan, and what it means."""
+
+    name: str
+    value: str
+    note: str
+    unit: str = ""
+
+    def line(self) -> str:
+        """Returns the figure as a line of text."""
+        value = f"{self.value} {self.unit}".rstrip()
+        return f"{self.name}: {value} ({self.note})."
+
+
+def headline(plan: Plan) -> list[Fact]:
+    """Returns the figures that matter most."""
+    unlabeled = "all labeled"
+    if plan.num_unlabeled:
+        number, factor = f"{plan.num_unlabeled:,}", f"{plan.unlabeled_factor:g}"
+        unlabeled = f"{number} of them unlabeled, factor {factor}"
+    emitted = f"{plan.predicted_records:,.0f}"
+    facts = [
+        Fact("Records", f"{plan.num_records:,}", unlabeled),
+        Fact("Emitted per epoch", emitted, _HOW[plan.prediction], "records"),
+        Fact(
+            "Distance to target",
+            f"{plan.distance:.4f}",
+            "total variation between predicted and target shares; 0 is reached",
+        ),
+    ]
+    if "effective_sample_size" in plan.diagnostics:
+        size = f"{plan.diagnostics['effective_sample_size']:,.0f}"
+        note = "over many epochs; as many records, drawn evenly, tell as much"
+        facts.append(Fact("Effective sample size", size, note, "records"))
+    return facts
+
+
+def details(plan: Plan) -> list[str]:
+    """Returns what else holds for the plan as a whole, a line each."""
+    lines = []
     schedule = Schedule.parse(plan.schedule)
     if schedule.kind != "constant":
         # The last epoch of weight 0.
@@ -70,29 +119,32 @@ def summary(plan: Plan) -> list[str]:
     if plan.multi_label:
         lines.append(
             f"A record's factor: the {_COMBINED[plan.combine]} of its labels' factors, "
-            f"clipped to {plan.min_factor:g} .. {plan.max_factor:g}."
+            f"at least {plan.min_factor:g} and at most {plan.max_factor:g}."
         )
     known = plan.diagnostics
-    if "effective_sample_size" in known:
-        rarest = known.get("half_of_rarest")
-        half = f"; {rarest} records make up half of the rarest label's samples"
+    if "largest_factor" in known:
+        lines.append(f"Largest factor of a record: {known['largest_factor']:.4g}.")
+    if known.get("half_of_rarest"):
         lines.append(
-            "Effective sample size over many epochs: "
-            f"{known['effective_sample_size']:.0f} records (Kish); largest factor "
-            f"{known['largest_factor']:.4g}{half if rarest else ''}."
+            "Distinct records behind half of the rarest label's samples: "
+            f"{known['half_of_rarest']:,}."
         )
-    names = {"max_ir": "max IR", "mean_ir": "MeanIR", "cvir": "CVIR"}
-    names["scumble"] = "SCUMBLE"
     measures = known.get("imbalance", {})
     before, after = measures.get("natural", {}), measures.get("predicted", {})
-    changes = [
-        f"{text} {before[name]:.3g} -> {after[name]:.3g}"
-        for name, text in names.items()
-        if name in before and name in after
-    ]
-    if changes:
-        lines.append(f"Imbalance, natural -> predicted: {', '.join(changes)}.")
+    for name, (text, note) in _MEASURES.items():
+        if name in before and name in after:
+            change = f"{_measure(before[name])} -> {_measure(after[name])}"
+            lines.append(Fact(f"{text}, natural -> predicted", change, note).line())
     return lines
+
+
+def summary(plan: Plan) -> list[str]:
+    """Returns all that holds for the plan as a whole, a line each."""
+    return [*(fact.line() for fact in headline(plan)), *details(plan)]
+
+
+def _measure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def as_text(plan: Plan, **columns) -> str:
@@ -123,6 +175,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
+def shortened(text: str, length: int) -> str:
+    """Returns the text, printable, cut to a length with an ellipsis; "" in quotes."""
+    text = printable(text) or '""'
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def decimals(plan: Plan) -> int:
     """Returns the decimals, 2 to 6, by which a percentage tells the rarest label."""
     shares = plan.natural_shares
@@ -131,7 +189,7 @@ def decimals(plan: Plan) -> int:
     return max(2, min(6, math.ceil(-math.log10(smallest))))
 
 
-def format_cell(name: str, value: object, places: int = 2) -> str:
+def format_cell(name: str, value: Any, places: int = 2) -> str:
     """Returns what a cell of the table shows.
 
     Args:
@@ -141,10 +199,8 @@ def format_cell(name: str, value: object, places: int = 2) -> str:
     """
     if name == "label":
         return printable(str(value))
-    if name == "natural":
-        return str(value)
-    if name in ("emitted per epoch", "predicted count"):
-        return f"{value:.0f}"
+    if name in ("natural", "emitted per epoch", "predicted count"):
+        return f"{value:,.0f}"
     if name in ("share", "target", "predicted", "realised"):
         return f"{100 * value:.{places}f}%"
     return f"{value:.4g}" if name == "factor" else f"{value:.3f}"

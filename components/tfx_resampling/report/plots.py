@@ -7,7 +7,8 @@ from matplotlib import figure
 
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report import scales
-from tfx_resampling.report.charts import MAX_ROWS, shortened
+from tfx_resampling.report.charts import MAX_ROWS
+from tfx_resampling.report.text import by_frequency, shortened
 
 # The colours of the report on a light page.
 _SERIES = {"natural": "#868e99", "target": "#d55e00", "predicted": "#0a66ad"}
@@ -28,9 +29,9 @@ class PlanFigure(figure.Figure):
         return contents.getvalue()
 
 
-def plot(plan: Plan) -> PlanFigure:
-    """Returns the figure of `Plan.plot`."""
-    order = sorted(range(len(plan.groups)), key=lambda i: -plan.counts[i])
+def draw(plan: Plan) -> PlanFigure:
+    """Returns the figure of `report.figure`."""
+    order = by_frequency(plan)
     series = {
         "natural": plan.natural_shares[order],
         "target": np.array(plan.target)[order],

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-FOLDER = pathlib.Path(__file__).parents[2] / "pipelines"
+FOLDER = pathlib.Path(__file__).parents[2] / "examples"
 PATH = FOLDER / "explore.ipynb"
 
 
