@@ -1,5 +1,7 @@
 """Plans and label counts written by hand, with everything unimportant filled in."""
 
+from collections.abc import Sequence
+
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.plan import Plan
 
@@ -59,7 +61,7 @@ def set_counts(labels: str, table: dict) -> LabelCounts:
     )
 
 
-def label_sets(labels: str, table: dict) -> LabelSets:
+def label_sets(labels: Sequence[str], table: dict) -> LabelSets:
     """Returns the label sets of `table`, as in `set_counts`."""
     rows = [[labels.index(letter) for letter in letters] for letters in table]
     return LabelSets.from_sets(rows, list(table.values()))

@@ -123,7 +123,7 @@ def test_nothing_overlaps(browser, pages, width):
         assert overlapping == []
         # Numbers stay within their column.
         outside = browser.evaluate(
-            """[...document.querySelectorAll(".row .value, .curve .y span")].filter(e => {
+            """[...document.querySelectorAll(".row .value, .y span")].filter(e => {
               const range = document.createRange();
               range.selectNodeContents(e);
               const text = range.getBoundingClientRect();

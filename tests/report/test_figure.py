@@ -114,6 +114,6 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     for name in [n for n in sys.modules if n.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    message = 'report.figure needs Matplotlib: pip install "tfx-resampling[plot]"'
+    message = 'a figure of a plan needs Matplotlib: pip install "tfx-resampling[plot]"'
     with pytest.raises(ImportError, match=f"^{re.escape(message)}$"):
         report.figure(make({"a": 3, "b": 1}))

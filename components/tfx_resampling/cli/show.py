@@ -31,7 +31,9 @@ def command(plan, html, png, as_json):
 def _as_png(plan) -> bytes:
     import io
 
-    figure = plan.plot()
+    from tfx_resampling import report
+
+    figure = report.figure(plan)
     contents = io.BytesIO()
     figure.savefig(contents, format="png", dpi=150, bbox_inches="tight")
     return contents.getvalue()

@@ -20,7 +20,7 @@ from tfx_resampling.report.text import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from tfx_resampling.report.plots import PlanFigure
 
 REPORT_FILE = "report.html"
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-def figure(plan: Plan) -> "Figure":
+def figure(plan: Plan) -> "PlanFigure":
     """Returns a matplotlib figure: natural, target and predicted shares; factors.
 
     A row of bars per label, most frequent first, or curves over the labels' ranks where
@@ -49,6 +49,6 @@ def figure(plan: Plan) -> "Figure":
     Raises:
       ImportError: matplotlib is not installed.
     """
-    with errors.needs("plot", "report.figure"):
+    with errors.needs("plot", "a figure of a plan"):
         from tfx_resampling.report import plots
     return plots.draw(plan)
