@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from tfx_resampling.cli.common import OptionsCommand, option_flags
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.errors import reason
+from tfx_resampling.options import InputOptions
 
 from pipelines import command_line, console
 
@@ -47,55 +49,28 @@ def beam_args(workers: int | None, data: str) -> list[str]:
     ]
 
 
-# Help of the fields of PlannerConfig.
-_HELP = {
-    "target": "uniform, sqrt, log, log1p, power:Q, effective:BETA, "
-    "repeat_threshold:T, natural, or a JSON object label -> share or count.",
-    "size": "preserve, undersample, oversample, ratio:R or records:N.",
-    "min_factor": "Lower bound of a record's repeat factor.",
-    "max_factor": "Upper bound of a record's repeat factor.",
-    "combine": "product, max, min or mean of the labels' factors.",
-    "unlabeled": "Records without a label: keep, drop or a factor.",
-    "group_by": "JSON list of columns whose groups are resampled instead of labels: "
-    'feature names, and objects such as {"name": "age", "boundaries": [18, 65]} or '
-    '{"name": "age", "quantiles": 4}.',
-    "split": "Split to resample.",
-    "seed": "Of the plan, of shuffling and of the model's weights.",
-    "key_feature": "Feature that identifies a record; by default all its bytes do.",
-    "unknown_labels": "error, or the factor of labels that the plan does not know.",
-    "on_unreachable": "warn or error, where the target cannot be reached.",
-    "tolerance": "Distance up to which the target counts as reached.",
-    "schedule": "How factors come in over the epochs: constant, linear:E (from natural "
-    "in epoch 0 to the plan in epoch E) or step:E (natural, then the plan from epoch E "
-    "on).",
-}
+# The Trainer counts epochs itself, and what it reads is written by TFX.
+_NO_FLAGS = ("epochs", "start_epoch", "compression")
 
 
-def _planner_options(command: Any) -> Any:
-    """Adds an option per field of PlannerConfig."""
-    for field in reversed(dataclasses.fields(PlannerConfig)):
-        if field.name in _HELP:
-            default = "sqrt" if field.name == "target" else field.default or None
-            flag = f"--{field.name.replace('_', '-')}"
-            kind = type(field.default)
-            kind = kind if kind in (float, int) else str
-            command = click.option(
-                flag, default=default, type=kind, help=_HELP[field.name]
-            )(command)
-    return command
+def _flags() -> list[click.Option]:
+    return [
+        *option_flags(PlannerConfig, label_key="labels", target="sqrt"),
+        *option_flags(InputOptions, leave_out=_NO_FLAGS, deterministic=True),
+    ]
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(
+    cls=OptionsCommand, flags=_flags, context_settings={"show_default": True}
+)
 @click.option(
     "--data",
     help="Directory of TFRecords of tf.train.Example, with train/ and eval/ (or files "
     "named so, or one set to be split).  [default: demo data is made]",
 )
-@click.option("--label-key", default="labels", help="Label feature.")
 @click.option("--image-key", default="image/encoded", help="Image feature.")
 @click.option("--runs", default="runs", help="Where everything is written.")
 @click.option("--name", default="tfx-resampling", help="Pipeline name.")
-@_planner_options
 @click.option(
     "--statistics-only",
     is_flag=True,
@@ -139,7 +114,8 @@ def _planner_options(command: Any) -> Any:
 def cli(runs: str, name: str, debug: bool, **options: Any) -> int:
     """Imports TFRecords, plans the resampling, trains, evaluates and pushes a model.
 
-    Ends with a table of what the plan did.
+    Ends with a table of what the plan did. The flags from --label-key on are the
+    options of the plan (PlannerConfig) and of reading records (InputOptions).
     """
     started = time.monotonic()
     runs = os.path.abspath(runs)
@@ -179,8 +155,8 @@ def _run(
 
     from pipelines import demo_data, find_data, pipeline, results
 
-    given = {name: options.pop(name) for name in ("label_key", *_HELP)}
-    planner = PlannerConfig(**{k: v for k, v in given.items() if v is not None})
+    planner = _from_flags(PlannerConfig, options)
+    input_options = _from_flags(InputOptions, options)
     if data:
         data = os.path.abspath(data)
     else:
@@ -200,6 +176,7 @@ def _run(
             label_dtype=found.label_dtype,
             count_label_sets=not statistics_only,
             planner=planner,
+            input_options=input_options,
             push_to=os.path.join(runs, "pushed", name),
             enable_cache=not no_cache,
             beam_pipeline_args=beam_arguments or beam_args(workers, data),
@@ -216,6 +193,12 @@ def _run(
             raise ValueError(corrupt) from error
         raise
     return results.read(connection, name).as_text()
+
+
+def _from_flags(kind: type, flags: dict[str, Any]) -> Any:
+    """Returns a dataclass of its fields among `flags`, and takes them out of it."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name in flags]
+    return kind(**{name: flags.pop(name) for name in names})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

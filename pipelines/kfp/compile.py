@@ -117,6 +117,12 @@ def _mapping(_: click.Context, option: click.Parameter, text: str) -> dict[str, 
 )
 @click.option("--batch-size", type=int, default=64)
 @click.option("--eval-steps", type=int, default=0, help="0 for all batches.")
+@click.option(
+    "--input-options",
+    default="{}",
+    callback=_mapping,
+    help="YAML file, or JSON, of fields of InputOptions: how training reads records.",
+)
 @click.option("--image-size", type=(int, int), default=(32, 32), metavar="H W")
 @click.option("--min-average-precision", type=float, default=0.0)
 def cli(
@@ -135,6 +141,7 @@ def cli(
     one_set: bool,
     push_to: str | None,
     planner: dict[str, Any],
+    input_options: dict[str, Any],
     statistics_only: bool,
     run_fn: str | None,
     module_file: str | None,
@@ -145,7 +152,7 @@ def cli(
         raise click.UsageError("--module-file must be left out with --run-fn.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # For start-up notes.
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
-    from tfx_resampling import PlannerConfig, VertexTraining
+    from tfx_resampling import InputOptions, PlannerConfig, VertexTraining
 
     from pipelines import pipeline
     from pipelines.kfp.spec import compile_pipeline
@@ -160,6 +167,7 @@ def cli(
         root=root,
         data="",  # A runtime parameter, as are target, size, max_factor and seed.
         planner=PlannerConfig(**{"label_key": label_key, **planner}),
+        input_options=InputOptions.from_dict({"deterministic": True, **input_options}),
         push_to=push_to or f"{root}/pushed",
         splits=None if one_set else splits,
         count_label_sets=not statistics_only,

@@ -3,22 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_resampling.core.config import PlannerConfig, option_fields
+
+# Those of the plan -> default; None for that of PlannerConfig.
+PLANNER = {"target": "sqrt", "size": "auto", "max_factor": None, "seed": None}
 # What people change between runs: name -> (type, default, description). The default of
 # `data` is a folder of the pipeline root.
 PARAMETERS: dict[str, tuple[type, Any, str]] = {
     "data": (str, None, "Directory of TFRecords of tf.train.Example."),
-    "target": (str, "sqrt", "Target distribution: sqrt, uniform, power:0.3, a JSON..."),
-    "size": (
-        str,
-        "auto",
-        "Records per epoch: auto, preserve, undersample, ratio:0.5...",
-    ),
-    "max_factor": (float, 100.0, "Most copies of a record in an epoch."),
+    **{
+        field.name: (
+            field.wire,
+            field.default if PLANNER[field.name] is None else PLANNER[field.name],
+            field.help,
+        )
+        for field in option_fields(PlannerConfig)
+        if field.name in PLANNER
+    },
     "train_steps": (int, 1500, "Batches to train."),
-    "seed": (int, 0, "Seed of the plan, of shuffling and of the model's weights."),
 }
-# Those of the plan.
-PLANNER = ("target", "size", "max_factor", "seed")
 
 
 def defaults(root: str, values: Mapping[str, Any]) -> dict[str, Any]:

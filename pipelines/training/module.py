@@ -4,8 +4,9 @@ TFX packs every Python file beside a module file, so this one is alone in its fo
 
 `custom_config` of the Trainer: "image_key", "image_size" ([height, width]),
 "batch_size", "input_options" (fields of `InputOptions`), "resampled" (whether the
-training split is what a Resampler has materialized). `train_args.num_steps` is the number of batches to train;
-`eval_args.num_steps` the number of validation batches, 0 for all.
+training split is what a Resampler has materialized). `train_args.num_steps` is the
+number of batches to train; `eval_args.num_steps` the number of validation batches, 0
+for all.
 """
 
 import dataclasses

@@ -201,9 +201,11 @@ def option_flags(
         if names and option.name not in names:
             continue
         default = defaults.get(option.name, option.default)
+        name = option.name.replace("_", "-")
+        flag = f"--{name}/--no-{name}" if option.wire is bool else f"--{name}"
         flags.append(
             click.Option(
-                ["--" + option.name.replace("_", "-"), option.name],
+                [flag, option.name],
                 type=click.Choice(option.choices) if option.choices else option.wire,
                 is_flag=option.wire is bool,
                 default=default,
