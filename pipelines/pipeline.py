@@ -46,8 +46,8 @@ class PipelineOptions:
         Resampler lays out so that little else is read) or "materialize" (Resampler
         writes an epoch of samples, and training reads these).
       push_to: directory to which a blessed model is pushed.
-      input_options: how training reads records; by default such that a job that was
-        killed and is started again ends with the same weights.
+      input_options: how training reads records; by default such that a job that is
+        killed and restarted ends with the same weights.
       image_key: feature with the encoded image.
       image_size: (height, width) of the model's input.
       batch_size: samples per batch.
@@ -59,7 +59,7 @@ class PipelineOptions:
         be installed where it trains.
       vertex_training: the custom job on Vertex AI that trains, instead of the
         component's own process.
-      enable_cache: whether executions with the same inputs are used again.
+      enable_cache: whether to reuse results of executions with the same inputs.
       beam_pipeline_args: for every component that runs on Beam.
     """
 
@@ -215,7 +215,7 @@ def _stats_options(options: PipelineOptions) -> tfdv.StatsOptions:
         )
         schema.feature[0].name = label_key
     return tfdv.StatsOptions(
-        # Else StatisticsGen takes image bytes for strings and counts the common ones.
+        # Otherwise StatisticsGen counts image bytes as if they were strings.
         feature_allowlist=list(dict.fromkeys([label_key, *columns])),
         schema=schema,
         num_rank_histogram_buckets=_RANK_HISTOGRAM_BUCKETS,

@@ -35,8 +35,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Writes the serving model, TensorBoard logs and checkpoints (`model_run_dir`), and
     the label distribution that training really saw (`realised_labels.json`, beside the
-    serving model). A job that was killed goes on from its last epoch if it is started
-    again with the same `model_run_dir`.
+    serving model). A job that was killed continues from its last epoch when it is
+    restarted with the same `model_run_dir`.
     """
     config = fn_args.custom_config or {}
     plan = tr.load_plan(fn_args)
@@ -50,7 +50,9 @@ def run_fn(fn_args: FnArgs) -> None:
     batch_size = int(config.get("batch_size", 64))
     size = tuple(int(n) for n in config.get("image_size", (32, 32)))
     image = tr.ImageOptions(config.get("image_key", "image/encoded"), size)
-    options = tr.InputOptions.from_dict(config.get("input_options", {}))
+    options = tr.InputOptions.from_dict(
+        config.get("input_options", {"deterministic": True})
+    )
     keras.utils.set_random_seed(plan.seed % 2**32)
 
     run_dir = fn_args.model_run_dir
@@ -60,8 +62,8 @@ def run_fn(fn_args: FnArgs) -> None:
         fn_args.train_files,
         plan,
         batch_size=batch_size,
-        image=tr.ImageOptions(
-            **{**vars(image), "augment": tr.Augmentation(shift=0.06, contrast=0.2)}
+        image=dataclasses.replace(
+            image, augment=tr.Augmentation(shift=0.06, contrast=0.2)
         ),
         options=options,
         monitor=monitor,
@@ -73,7 +75,12 @@ def run_fn(fn_args: FnArgs) -> None:
         batch_size=batch_size,
         image=image,
         options=dataclasses.replace(
-            options, epochs=1, start_epoch=0, shuffle_records=0, deterministic=True
+            options,
+            epochs=1,
+            start_epoch=0,
+            shuffle_records=0,
+            deterministic=True,
+            service_job=None,  # The stream of that name is the training split's.
         ),
     )
 
@@ -111,7 +118,7 @@ class StopAfter(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         model: Any = self.model
-        # Of the optimizer, which a job that is started again restores.
+        # Of the optimizer, which a restarted job restores.
         if model.optimizer.iterations >= self._num_steps:
             model.stop_training = True
 
