@@ -29,7 +29,7 @@ def _modules() -> dict[str, str]:
 
 
 _MODULES = _modules()
-__all__ = list(_MODULES)
+__all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

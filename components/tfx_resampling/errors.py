@@ -7,16 +7,16 @@ from collections.abc import Iterator
 # TensorFlow wraps the text of an assertion in the names of graph nodes.
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?:\s|$)", re.S)
 
-# Modules that only extras install, and what people call them.
+# Modules that only extras install: what people call them, and the smallest extra.
 _OF_EXTRAS = {
-    "absl": "absl-py",
-    "apache_beam": "Apache Beam",
-    "keras": "Keras",
-    "matplotlib": "Matplotlib",
-    "pandas": "pandas",
-    "tensorflow": "TensorFlow",
-    "tfx": "TFX",
-    "tqdm": "tqdm",
+    "absl": ("absl-py", "tf"),
+    "apache_beam": ("Apache Beam", "beam"),
+    "keras": ("Keras", "tf"),
+    "matplotlib": ("Matplotlib", "plot"),
+    "pandas": ("pandas", "tf"),
+    "tensorflow": ("TensorFlow", "tf"),
+    "tfx": ("TFX", "tfx"),
+    "tqdm": ("tqdm", "tf"),
 }
 
 
@@ -29,13 +29,14 @@ def reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def needs(extra: str, what: str) -> Iterator[None]:
+def needs(extra: str | None, what: str) -> Iterator[None]:
     """Around imports: says what to install if a module of the extras is missing.
 
     Of several around one another, the outermost speaks: it knows what the user called.
 
     Args:
-      extra: the extra of this package that installs all that `what` needs.
+      extra: the extra of this package that installs all that `what` needs; None: the
+        smallest one that has the missing module.
       what: the function, module or command that needs it, as a user knows it.
 
     Raises:
@@ -48,7 +49,8 @@ def needs(extra: str, what: str) -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module not in _OF_EXTRAS:
             raise
+        title, smallest = _OF_EXTRAS[module]
         raise ModuleNotFoundError(
-            f'{what} needs {_OF_EXTRAS[module]}: pip install "tfx-resampling[{extra}]"',
+            f'{what} needs {title}: pip install "tfx-resampling[{extra or smallest}]"',
             name=error.name,
         ) from None

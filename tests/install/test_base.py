@@ -86,6 +86,8 @@ def test_types_are_installed(base):
             ["apply", "uniform.json", "--examples", "x", "--output", "y"],
             "apply needs Apache Beam: [beam]",
         ),
+        (["show", "uniform.json", "--png", "x.png"], "show needs Matplotlib: [plot]"),
+        (["show", "gs://bucket/plan.json"], "show needs TensorFlow: [tf]"),
     ],
 )
 def test_commands_name_the_extra_that_they_need(base, plans, arguments, expected):

@@ -61,9 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     command = next((name for name in arguments if name in _COMMANDS), "")
-    extra = {"apply": "beam", "show": "plot"}.get(command, "tf")
     try:
-        with needs(extra, f"tfx-resampling {command}"):
+        with needs("beam" if command == "apply" else None, f"tfx-resampling {command}"):
             return cli.main(arguments, "tfx-resampling", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
