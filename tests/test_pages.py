@@ -30,8 +30,6 @@ from tests.images import image_files
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"^```(\w+)([^\n`]*)\n(.*?)^```$", re.S | re.M)
-# Files that a reader has, or that commands make.
-NOT_OURS = {"bmp.py"}
 # What a page of HTML loads from elsewhere.
 LOADED = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=.?(https?:[^>]*)")
 # Languages of blocks that are not run: pictures in letters, contents of files.
@@ -109,14 +107,14 @@ def test_links_of_the_readme_exist():
 
 
 _FOLDERS = (ROOT, ROOT / "components" / "tfx_resampling")
-_FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|txt))`")
+_FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.(?:py|ipynb|md))`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_a_page_names_exist(page):
     for name in _FILE.findall(page.read_text(encoding="utf-8")):
         found = [folder for folder in _FOLDERS if (folder / name).exists()]
-        assert found or name in NOT_OURS, f"{page.relative_to(ROOT)}: {name}"
+        assert found, f"{page.relative_to(ROOT)}: {name}"
 
 
 def test_the_api_page_has_every_public_name():
