@@ -91,6 +91,9 @@ def test_page(blocks, folder, monkeypatch, capsys):
 
 @pytest.mark.parametrize("block", NOT_RUN, ids=[b.place for b in NOT_RUN])
 def test_block_that_is_not_run(block):
+    for words, _ in _commands(block) if block.language == "console" else []:
+        if words and words[0] in CHECKED:
+            CHECKED[words[0]](block, words)
     pytest.skip(f"{block.place}: {block.reason}")
 
 
@@ -166,19 +169,31 @@ def _run_yaml(block, *_):
 
 
 def _run_console(block, _, capsys):
-    commands = re.split(r"^\$ ", block.text.replace("\\\n", " "), flags=re.M)
-    assert not commands[0].strip(), f"{block.place} begins with no command"
-    for command in commands[1:]:
-        line, _, shown = command.partition("\n")
-        words = shlex.split(line, comments=True)
-        known = {
-            "tfx-resampling": _run_command,
-            "make": _check_make,
-            "pip": _check_pip,
-            "python": _check_module,
-        }
-        assert words[0] in known, f"{block.place}: {line}"
-        known[words[0]](block, words, shown, capsys)
+    for words, shown in _commands(block):
+        if words[0] == "tfx-resampling":
+            _run_command(block, words, shown, capsys)
+        else:
+            assert words[0] in CHECKED, f"{block.place}: {words}"
+            CHECKED[words[0]](block, words)
+
+
+def _commands(block: Block) -> list[tuple[list[str], str]]:
+    """Returns the words of each command of a block, and what it is shown to print."""
+    text = block.text.replace("\\\n", " ")
+    first, *commands = re.split(r"^\$ ", text, flags=re.M)
+    assert not first.strip(), f"{block.place} begins with no command"
+    found = []
+    for command in commands:
+        lines = command.splitlines()
+        for end in range(1, len(lines) + 1):
+            try:  # A quoted text may go on in the next line.
+                words = shlex.split("\n".join(lines[:end]), comments=True)
+            except ValueError:
+                continue
+            found.append((words, "\n".join(lines[end:])))
+            break
+    assert len(found) == len(commands), block.place
+    return found
 
 
 def _run_command(block, words, shown, capsys):
@@ -210,7 +225,7 @@ def _line_pattern(line: str) -> str:
     return ".*".join(re.escape(part) for part in line.split("...")) + r"\n"
 
 
-def _check_make(block, words, *_):
+def _check_make(block, words):
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
     options = set(re.findall(r"\$\((?:or \$\()?([A-Z_]+)", makefile))
@@ -219,7 +234,7 @@ def _check_make(block, words, *_):
         assert name in (options if is_option else targets), f"{block.place}: {word}"
 
 
-def _check_pip(block, words, *_):
+def _check_pip(block, words):
     project = (ROOT / "pyproject.toml").read_text()
     section = project.partition("[project.optional-dependencies]")[2]
     extras = set(re.findall(r"^(\w+) = \[", section.partition("\n[")[0], re.M))
@@ -227,7 +242,7 @@ def _check_pip(block, words, *_):
         assert set(asked.split(",")) <= extras, f"{block.place}: {asked}"
 
 
-def _check_module(block, words, *_):
+def _check_module(block, words):
     """Checks that the module is there, and that its command has the options."""
     assert words[1] == "-m" and importlib.util.find_spec(words[2]), (block.place, words)
     if words[2].startswith("pipelines."):
@@ -240,6 +255,10 @@ def _check_module(block, words, *_):
         }
         asked = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert asked <= found | {"--help"}, (block.place, asked - found)
+
+
+# Commands of which only what they name is checked.
+CHECKED = {"make": _check_make, "pip": _check_pip, "python": _check_module}
 
 
 def _flags(command: click.Command) -> set[str]:
