@@ -267,7 +267,7 @@ CHECKED = {"make": _check_make, "pip": _check_pip, "python": _check_module}
 def _flags(command: click.Command) -> set[str]:
     flags = {
         flag
-        for parameter in command.params
+        for parameter in command.get_params(click.Context(command))
         for flag in (*parameter.opts, *parameter.secondary_opts)
     }
     if isinstance(command, click.Group):
