@@ -28,7 +28,7 @@ from tests import tfrecords
 from tests.images import image_files
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)([^\n`]*)\n(.*?)^```$", re.S | re.M)
 # What a page of HTML loads from elsewhere.
 LOADED = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=.?(https?:[^>]*)")
@@ -110,6 +110,18 @@ def test_links_of_the_readme_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_first_table_is_of_the_demo(folder, monkeypatch, capsys):
+    """What `make run` prints of the plan; training itself takes minutes."""
+    monkeypatch.chdir(folder)
+    arguments = ["--examples", "runs/demo/train/*", "--label-key", "labels"]
+    assert main.main(["plan", *arguments, "--target", "sqrt"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    shown = BLOCKS[0].text.splitlines()
+    table = [line.split()[:6] for line in printed[:11]]
+    assert table == [line.split()[:6] for line in shown[2:13]]
+    assert shown[14] in printed
 
 
 _FOLDERS = (ROOT, ROOT / "components" / "tfx_resampling")
