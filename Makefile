@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table compile test test-fast test-slow image-test lint types contracts coverage format bench docs clean
+.PHONY: help install run example-table compile test test-fast test-nightly image-test lint types contracts coverage format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -47,14 +47,14 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  --output '$(or $(OUT),runs/compiled)/pipeline.json' \
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
-test: $(INSTALLED) ## The test suite
-	$(PYTHON) -m pytest -m 'not slow'
+test: $(INSTALLED) ## The test suite: 12 minutes on two cores
+	$(PYTHON) -m pytest --tier suite -n 2
 
-test-fast: $(INSTALLED) ## The tests of under two minutes: no pipeline, no other processes
-	$(PYTHON) -m pytest -m 'not pipeline and not long and not slow'
+test-fast: $(INSTALLED) ## Tests of every module in under two minutes; no pipelines
+	$(PYTHON) -m pytest --tier fast -n 2
 
-test-slow: $(INSTALLED) ## The tests that take too long for the suite
-	$(PYTHON) -m pytest -m slow
+test-nightly: $(INSTALLED) ## The tests that take too long for the suite
+	$(PYTHON) -m pytest --tier nightly
 
 image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py
@@ -70,7 +70,7 @@ contracts: $(INSTALLED) ## Check which folder imports which
 	$(VENV)/bin/lint-imports --no-cache
 
 coverage: $(INSTALLED) ## Lines that the tests of core, records, decision and stream run
-	$(PYTHON) -m pytest -m 'not slow' --cov --cov-report term-missing:skip-covered \
+	$(PYTHON) -m pytest --tier suite -n 2 --cov --cov-report term-missing:skip-covered \
 	  tests/core tests/records tests/decision tests/stream
 
 format: $(INSTALLED) ## Format the code

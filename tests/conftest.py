@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 
 import pytest
 
-pytest_plugins = ["tests.corpus", "tests.environments"]
+from tests import processes
+
+pytest_plugins = ["tests.tiers", "tests.corpus", "tests.environments"]
 
 BATCH_SIZE = 32
 NUM_TRAIN, NUM_EVAL = 1500, 400
@@ -29,12 +29,7 @@ class Run:
 
 def run_local(*args: str) -> tuple[int, str, str]:
     """Runs the command line; returns (exit code, standard output, standard error)."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.run_local", *args],
-        capture_output=True,
-        text=True,
-        cwd=os.path.dirname(os.path.dirname(__file__)),
-    )
+    done = processes.fork_server().run("-m", "pipelines.run_local", *args)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -74,7 +74,7 @@ def test_two_processes_share_a_head_label(files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.slow)]
+    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.nightly)]
 )
 def test_two_processes_write_the_same_bytes(files, tmp_path, expected, mode):
     found = contents_of(files, tmp_path, mode, lambda: beam.Pipeline(argv=_PROCESSES))

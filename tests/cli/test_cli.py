@@ -17,7 +17,7 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.scan import audit
 from tfx_resampling.shards.manifest import read_manifest
 
-from tests import plans, tfrecords
+from tests import plans, processes, tfrecords
 
 pytestmark = pytest.mark.long
 
@@ -328,22 +328,19 @@ def test_interrupted_nothing_is_left(tmp_path, pattern):
         tfrecords.write(source / f"{i}.tfrecord", records)
     plan = tmp_path / "plan.json"
     plan.write_text(plans.make("ab", [1.0, 5.0]).to_json())
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tfx_resampling.cli.main", "apply", str(plan)),
-            *("--examples", f"{source}/*", "--output", str(tmp_path / "out")),
-        ],
-        # TensorFlow's own notes are said before any code of ours runs.
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stderr=subprocess.PIPE,
-        text=True,
+    log = tmp_path / "log.txt"
+    process = processes.fork_server().start(
+        *("-m", "tfx_resampling.cli.main", "apply", str(plan)),
+        *("--examples", f"{source}/*", "--output", str(tmp_path / "out")),
+        environment=os.environ,
+        directory=os.getcwd(),
+        output=str(log),
     )
     deadline = time.monotonic() + 60
     while not glob.glob(f"{tmp_path}/out.partial*"):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert errors.strip() == "interrupted; nothing was written."
-    assert sorted(os.listdir(tmp_path)) == ["plan.json", "records"]
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130, log.read_text()
+    assert log.read_text().strip() == "interrupted; nothing was written."
+    assert sorted(os.listdir(tmp_path)) == ["log.txt", "plan.json", "records"]

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests import environments
+from tests import environments, processes
 from tests.conftest import BATCH_SIZE
 from tests.kubeflow import emulator
 
@@ -20,11 +20,13 @@ class CleanEnvironment:
       python: its interpreter.
       variables: all environment variables of a container.
       wheel: the wheel that is installed in it.
+      server: forks its `python`.
     """
 
     python: str
     variables: dict[str, str]
     wheel: str
+    server: processes.ForkServer
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +45,14 @@ def clean(tmp_path_factory, wheel) -> CleanEnvironment:
     os.makedirs(application / "pipelines" / "training")
     shutil.copy(os.path.join(environments.REPOSITORY, module), application / module)
     os.makedirs(home)
-    return CleanEnvironment(
-        python=python,
-        variables={
-            "PATH": f"{environment}/bin:/usr/bin:/bin",
-            "HOME": home,
-            "PYTHONPATH": str(application),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        },
-        wheel=wheel,
-    )
+    variables = {
+        "PATH": f"{environment}/bin:/usr/bin:/bin",
+        "HOME": home,
+        "PYTHONPATH": str(application),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    server = processes.ForkServer(python, variables)
+    return CleanEnvironment(python, variables, wheel, server)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,7 @@ def compiled(options):
 
 @pytest.fixture(scope="session")
 def cluster(clean, bucket) -> emulator.Cluster:
-    return emulator.Cluster(clean.variables, bucket)
+    return emulator.Cluster(clean.variables, bucket, server=clean.server)
 
 
 @pytest.fixture(scope="session")

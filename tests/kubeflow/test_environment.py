@@ -10,7 +10,7 @@ import yaml
 
 from tests.environments import REPOSITORY
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.long
 
 # In the clean environment: imports every name that the spec mentions, as TFX's entry
 # point does it, and says where the package came from.

@@ -21,7 +21,7 @@ from pipelines.training.module import REALISED_FILE
 from tests.conftest import BATCH_SIZE, NUM_TRAIN
 from tests.kubeflow import emulator
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.long
 
 COMPONENTS = [
     *("ImportExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"),
@@ -134,7 +134,7 @@ def kill_and_restart(clean, options, bucket, first_run, first_parameters):
     values = defaults(options.root, {})
     spec = compile_pipeline(packed, "image:1", values).job["pipelineSpec"]
     variables = {k: v for k, v in clean.variables.items() if k != "PYTHONPATH"}
-    machine = emulator.Cluster(variables, bucket)
+    machine = emulator.Cluster(variables, bucket, server=clean.server)
     steps = 3 * first_parameters["train_steps"]
     task = emulator.make_task(
         spec,
@@ -166,7 +166,8 @@ def later(clean, cluster, bucket, options, compiled, first_run, first_parameters
     other = {**first_parameters, **OTHERS}
     planned = {"ResamplePlanner", "Trainer"}.__contains__
     plain = emulator.Cluster(
-        clean.variables, os.path.join(bucket, "plain"), drivers=False
+        *(clean.variables, os.path.join(bucket, "plain")),
+        **{"drivers": False, "server": clean.server},
     )
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         yield {

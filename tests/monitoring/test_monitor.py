@@ -2,9 +2,7 @@
 
 import dataclasses
 import os
-import pathlib
 import signal
-import subprocess
 import sys
 import time
 
@@ -18,7 +16,7 @@ from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.monitoring.monitor import InputMonitor
 
-from tests import plans
+from tests import plans, processes
 
 pytestmark = pytest.mark.long
 
@@ -470,11 +468,7 @@ def test_backups_vanish_with_those_of_keras(tmp_path):
 
 
 def test_a_sigkill_within_an_epoch(tmp_path, undisturbed):
-    command = [sys.executable, "-m", "tests.monitoring.test_monitor", str(tmp_path)]
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        command, cwd=root, capture_output=True, text=True, timeout=100
-    )
+    done = processes.fork_server().run("-m", __name__, str(tmp_path))
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (tmp_path / "input" / "epoch-000002" / "state.json").exists()
     resumed = job(tmp_path)

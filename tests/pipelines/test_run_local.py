@@ -18,7 +18,7 @@ from tfx_resampling import artifacts
 from pipelines import pipeline
 from tests.conftest import NUM_EVAL, NUM_TRAIN, successful_run
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.long
 
 COMPONENTS = [
     *("ImportExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"),
@@ -169,7 +169,7 @@ def test_a_changed_target_executes_the_planner_and_all_downstream_of_it(
 
 
 @pytest.mark.parametrize(
-    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.slow)]
+    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.nightly)]
 )
 def test_resampled_offline_training_sees_the_same(
     second_run, arguments, one_epoch, mode

@@ -11,7 +11,7 @@ from ml_metadata.metadata_store import metadata_store
 from tfx import v1 as tfx
 from tfx_resampling.artifacts import read_plan
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

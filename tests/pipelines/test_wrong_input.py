@@ -84,7 +84,7 @@ def test_help_needs_neither_tensorflow_nor_tfx(module):
     assert "Usage: python -m " + module in done.stdout
 
 
-@pytest.mark.pipeline
+@pytest.mark.long
 def test_a_corrupt_file_is_named(tmp_path, demo_data):
     shutil.copytree(demo_data, tmp_path / "data")
     broken = sorted((tmp_path / "data" / "eval").iterdir())[1]

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from tests.resampler import killed_pipelines
 PLAN = plans.make("ab", [0.6, 3.0], seed=1)
 
 
-@pytest.mark.pipeline
-@pytest.mark.parametrize("num_tries", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.long
+@pytest.mark.parametrize("num_tries", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_pipelines_that_are_killed_and_run_again(tmp_path, num_tries):
     examples = tmp_path / "examples"
     for split, count in (("train", 4_000), ("eval", 40)):
@@ -27,14 +26,10 @@ def test_pipelines_that_are_killed_and_run_again(tmp_path, num_tries):
         records = tfrecords.labeled(["aaab"[i % 4] for i in range(count)])
         tfrecords.spread(examples / f"Split-{split}", records, 4, "GZIP")
     artifacts.write_plan(PLAN, str(tmp_path / "plan"))
-    ran = subprocess.run(
-        [
-            *(sys.executable, "-m", killed_pipelines.__name__),
-            *(str(tmp_path / "runs"), str(examples), str(tmp_path / "plan")),
-            *(str(num_tries), "7"),
-        ],
-        capture_output=True,
-        text=True,
+    ran = processes.fork_server().run(
+        *("-m", killed_pipelines.__name__),
+        *(str(tmp_path / "runs"), str(examples), str(tmp_path / "plan")),
+        *(str(num_tries), "7"),
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     tries = processes.answer(ran.stdout, "tries")

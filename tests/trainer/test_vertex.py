@@ -1,9 +1,6 @@
 """`VertexTrainer`: the custom job that it asks for, and what runs in that."""
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ from tfx.types import channel_utils, standard_artifacts
 from tfx_resampling import artifacts
 from tfx_resampling.trainer.vertex import VertexExecutor
 
+from tests import processes
 from tests.kubeflow.request_recorder import RequestRecorder
 from tests.trainer.test_trainer import PLAN
 
@@ -113,12 +111,7 @@ def test_asks_for_the_job_and_the_plan_reaches_run_fn_there(tmp_path, monkeypatc
     # What the job would run, runs here.
     command = pool["containerSpec"]["command"]
     assert command[:3] == ["python", "-m", "tfx.scripts.run_executor"]
-    done = subprocess.run(
-        [sys.executable, *command[1:]],
-        capture_output=True,
-        text=True,
-        cwd=os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
-    )
+    done = processes.fork_server().run(*command[1:])
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads((tmp_path / "model" / "Format-Serving/seen.json").read_text())
     assert tr.Plan.from_json(seen["plan"]) == PLAN
