@@ -73,7 +73,10 @@ class ResamplePlanVisualization(visualizations.ArtifactVisualization):
 
     ARTIFACT_TYPE = ResamplePlan
 
-    def display(self, artifact: types.Artifact) -> None:
+    # Nobody reads the text that TFX says it returns.
+    def display(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, artifact: types.Artifact
+    ) -> None:
         """Displays the report of an artifact; made from the plan if it has none."""
         from IPython.display import HTML, display  # TFX needs it for notebooks only.
 

@@ -41,8 +41,8 @@ class InputOptions:
         for files with "://" in their names `cycle_length` where they are read.
       deterministic: same sequence on every run, at some cost in speed. The multiset of
         samples is the same either way.
-      compression: of the files: "auto" (".gz" names and gzip contents are GZIP), "", "GZIP" or
-        "ZLIB".
+      compression: of the files: "auto" (".gz" names and gzip contents are GZIP), "",
+        "GZIP" or "ZLIB".
       on_corrupt: what to do about a record that cannot be read or parsed, or an image
         that does not decode: "error" (it names file and record), or "skip" (counted,
         printed). The rest of a file after a record that cannot be read is skipped too.

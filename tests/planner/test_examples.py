@@ -13,7 +13,7 @@ from tfx.types import artifact_utils, channel_utils, standard_artifacts
 from tfx_bsl.public.proto import slicing_spec_pb2
 from tfx_resampling.artifacts import read_plan
 from tfx_resampling.core import factors
-from tfx_resampling.planner.statistics import label_counts, with_boundaries
+from tfx_resampling.planner.statistics import from_statistics, with_boundaries
 
 from tests.planner import make_statistics, planner_run
 from tests.planner.make_statistics import example
@@ -95,7 +95,7 @@ def test_slices_by_label_say_how_far_a_marginal_plan_will_miss(tmp_path, example
     sliced = make_statistics.artifact(
         str(tmp_path), RECORDS, StatsOptions(slicing_config=slicing)
     )
-    assert label_counts(sliced, "train", "y").pairs.tolist() == [[400, 40], [40, 40]]
+    assert from_statistics(sliced, "train", "y").pairs.tolist() == [[400, 40], [40, 40]]
     target = {"person": 0.7, "train": 0.3}
     plan = run_planner(str(tmp_path), {"statistics": sliced}, target=target)
     assert plan.prediction == "pairwise"

@@ -4,11 +4,12 @@ import contextlib
 import json
 import os
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
+
+from tfx_resampling.filesystem import read_bytes, write_bytes
 
 STANDARD_STREAM = "-"
 # Columns of a table that is not for a terminal: as wide as it needs.
@@ -23,7 +24,6 @@ def read_plan(path: str):
       ValueError: no such file, or no plan; the message names it.
     """
     from tfx_resampling.core.plan import PLAN_FILE, Plan
-    from tfx_resampling.read import read_bytes
 
     if path == STANDARD_STREAM:
         text = sys.stdin.read()
@@ -42,21 +42,7 @@ def write(path: str, contents) -> None:
     if path == STANDARD_STREAM:
         click.echo(contents, nl=False)
         return
-    contents = contents.encode() if isinstance(contents, str) else contents
-    if "://" in path:
-        import tensorflow as tf
-
-        with tf.io.gfile.GFile(path, "wb") as file:
-            file.write(contents)
-        return
-    temporary = f"{path}.{uuid.uuid4().hex}"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(contents)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
+    write_bytes(path, contents.encode() if isinstance(contents, str) else contents)
 
 
 def write_json(value: object) -> None:

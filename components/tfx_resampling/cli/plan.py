@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tfx_resampling.cli import common
+from tfx_resampling.filesystem import is_file
 from tfx_resampling.options import InputOptions
 
 if TYPE_CHECKING:  # It loads NumPy.
@@ -98,19 +99,13 @@ def _from_statistics(path: str, config: "PlannerConfig"):
         os.path.join(path, name),
         os.path.join(path, f"Split-{config.split}", name),
     ]
-    if "://" not in path:
-        found = [place for place in places if os.path.isfile(place)]
-    else:
-        import tensorflow as tf
-
-        exists, isdir = tf.io.gfile.exists, tf.io.gfile.isdir
-        found = [place for place in places if exists(place) and not isdir(place)]
-    if not found:
+    found = next(filter(is_file, places), None)
+    if found is None:
         raise ValueError(
             f"--statistics must be a {name} or a directory with one, got {path!r}; "
             f"there is none of {places}."
         )
-    return feature_statistics.label_counts(found[0], config.split, config.label_key)
+    return feature_statistics.from_file(found, config.split, config.label_key)
 
 
 def _from_examples(

@@ -107,8 +107,8 @@ RULES = {
         ),
         Rule(
             "repeat_threshold",
-            "repeat_threshold:T, 0 < T <= 1: factor max(1, sqrt(T / f)), f the fraction "
-            "of records with the label (LVIS; Gupta et al., CVPR 2019)",
+            "repeat_threshold:T, 0 < T <= 1: factor max(1, sqrt(T / f)), f the "
+            "fraction of records with the label (LVIS; Gupta et al., CVPR 2019)",
             Interval("above 0, at most 1", lambda t: 0 < t <= 1),
             factors=_repeat_threshold,
         ),

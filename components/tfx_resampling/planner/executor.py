@@ -29,7 +29,7 @@ from tfx_resampling.records import files as files_lib
 from tfx_resampling.scan import count
 
 
-def label_counts(
+def from_examples(
     examples: list[types.Artifact],
     split: str,
     label_key: str,
@@ -37,13 +37,13 @@ def label_counts(
     make_pipeline: Callable[[], beam.Pipeline],
     scratch: str,
 ) -> LabelCounts:
-    """Returns exact counts of label sets, or group_by, of a split of examples.
+    """Returns exact counts of label sets, or of groups, of a split of examples.
 
     Args:
       examples: Examples artifacts, raw or transformed, gzip or plain.
       split: name of the split.
       label_key: the label feature, bytes or int64.
-      group_by: columns of group_by, all boundaries known; empty to count label sets.
+      group_by: columns of groups, all boundaries known; empty to count label sets.
       make_pipeline: makes the Beam pipeline that counts.
       scratch: directory, reachable from the workers, for the counts.
 
@@ -131,14 +131,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> LabelCounts:
         given = input_dict.get(spec.STATISTICS_KEY)
         artifact = artifact_utils.get_single_instance(given) if given else None
-        if not input_dict.get(spec.EXAMPLES_KEY):
-            arguments = (artifact, config.split, config.label_key)
-            if config.group_by:
-                return statistics.group_counts(*arguments, config.group_by, schema)
-            return statistics.label_counts(*arguments, schema)
+        if artifact is not None and not input_dict.get(spec.EXAMPLES_KEY):
+            return statistics.from_statistics(
+                artifact, config.split, config.label_key, config.group_by, schema
+            )
         fileio.makedirs(scratch)
         try:
-            counts = label_counts(
+            counts = from_examples(
                 input_dict[spec.EXAMPLES_KEY],
                 config.split,
                 config.label_key,

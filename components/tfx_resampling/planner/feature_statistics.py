@@ -7,7 +7,7 @@ from google.protobuf import message
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from tfx_resampling.core.counts import LabelCounts, label_order
-from tfx_resampling.read import read_bytes
+from tfx_resampling.filesystem import read_bytes
 
 STATS_FILE = "FeatureStats.pb"
 # TFDV's name of the slice that is the whole split.
@@ -18,7 +18,7 @@ _NOT_UTF8 = "__BYTES_VALUE__"
 _Type = statistics_pb2.FeatureNameStatistics
 
 
-def label_counts(
+def from_file(
     path: str, split: str, label_key: str, notes: Sequence[str] = ()
 ) -> LabelCounts:
     """Returns the label counts that a statistics file holds.

@@ -1,8 +1,9 @@
-"""Groups from statistics: what they can tell, and boundaries of quantiles."""
+"""An artifact of statistics -> counts of labels or groups; boundaries of quantiles."""
 
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -16,44 +17,57 @@ from tfx_resampling.core.groups import (
     Column,
     ColumnSpec,
     Grouping,
+    column_name,
     format_columns,
 )
 from tfx_resampling.planner import feature_statistics
 from tfx_resampling.planner.feature_statistics import STATS_FILE
 
+# Custom property of StatisticsGen's output.
+_SAMPLE_RATE_PROPERTY = "sample_rate_by_split"
 
-def group_counts(
+
+def from_statistics(
     statistics: types.Artifact,
     split: str,
     label_key: str,
-    group_by: Sequence[ColumnSpec],
+    group_by: Sequence[ColumnSpec] = (),
     schema: schema_pb2.Schema | None = None,
 ) -> LabelCounts:
-    """Returns the counts of the groups of one column, all that statistics can tell.
+    """Returns the counts of labels, or of groups, that a statistics artifact holds.
 
     Args:
-      statistics: as `label_counts`.
-      split: as `label_counts`.
-      label_key: the label feature, whose values become the classes of the plan.
-      group_by: the columns, see `check_group_by`.
-      schema: as `label_counts`.
+      statistics: output of StatisticsGen, or Transform's `post_transform_stats`, which
+        has no splits.
+      split: name of the split; not used for an artifact without splits.
+      label_key: the label feature: bytes, or integers that a schema calls categorical.
+      group_by: the only column whose values are counted instead, all that statistics
+        can tell (`check_group_by`); labels become the classes of the plan. Empty to
+        count labels.
+      schema: if given, labels of the feature's domain that the data lacks are in the
+        result with count 0.
 
     Raises:
-      ValueError: as `label_counts`, of the label feature or of the column; or a column
-        with several values per record.
+      ValueError: the split or a feature is not there, it is not categorical, its values
+        are not text, or not all of them were counted; or a column with several values
+        per record.
     """
     check_group_by(group_by, has_statistics=True, has_examples=False)
-    (name,) = group_by
-    classes = label_counts(statistics, split, label_key, schema)
-    column = label_counts(statistics, split, name)
+    path, notes = locate(statistics, split)
+    notes += _sampling_notes(statistics, split)
+    labels = feature_statistics.from_file(path, split, label_key, notes)
+    labels = labels.with_labels(domain(schema, label_key))
+    if not group_by:
+        return labels
+    name = column_name(group_by[0])
+    column = feature_statistics.from_file(path, split, name, notes)
     if column.multi_label:
         raise ValueError(
             f"column {name!r} of group_by has records with more than one value. Groups "
             "take columns with one value per record."
         )
     resolved = Column(name, column.label_dtype, column.groups)
-    codes = list(range(len(column.groups)))
-    counts = list(column.counts)
+    codes, counts = list(range(len(column.groups))), list(column.counts)
     if column.num_unlabeled:
         codes.append(resolved.missing)
         counts.append(column.num_unlabeled)
@@ -63,8 +77,8 @@ def group_counts(
         groups=groups.names,
         counts=tuple(counts),
         num_records=column.num_records,
-        label_dtype=classes.label_dtype,
-        classes=classes.groups,
+        label_dtype=labels.label_dtype,
+        classes=labels.groups,
         grouping=groups,
         notes=column.notes,
         source=column.source,
@@ -74,22 +88,26 @@ def group_counts(
 def check_group_by(
     group_by: Sequence[ColumnSpec], has_statistics: bool, has_examples: bool
 ) -> None:
-    """Raises ValueError where the inputs given cannot tell the group_by asked for."""
+    """Raises ValueError where the given inputs cannot tell the groups wanted."""
     cut = [column for column in group_by if isinstance(column, Bucket)]
     for column in cut:
         if column.quantiles is not None and not has_statistics:
-            raise ValueError(
-                f"quantiles of Bucket {column.name!r} are taken from statistics: add "
-                "statistics=..., or give boundaries."
-            )
+            raise _needs_statistics(column)
     if has_examples or not group_by:
         return
     if cut or len(group_by) > 1:
         why = "buckets" if cut else "combinations of columns"
         raise ValueError(
-            f"group_by {format_columns(group_by)} cannot be counted from statistics, which "
-            f"do not count {why}: add examples=..."
+            f"group_by {format_columns(group_by)} cannot be counted from statistics, "
+            f"which do not count {why}: add examples=..."
         )
+
+
+def _needs_statistics(column: Bucket) -> ValueError:
+    return ValueError(
+        f"quantiles of Bucket {column.name!r} are taken from statistics: add "
+        "statistics=..., or give boundaries."
+    )
 
 
 def with_boundaries(
@@ -106,7 +124,8 @@ def with_boundaries(
     result = []
     for column in group_by:
         if isinstance(column, Bucket) and column.quantiles is not None:
-            check_group_by([column], statistics is not None, has_examples=True)
+            if statistics is None:
+                raise _needs_statistics(column)
             path, _ = locate(statistics, split)
             whole = feature_statistics.whole_dataset(
                 feature_statistics.read_datasets(path), path, split
@@ -128,36 +147,7 @@ def with_boundaries(
     return result
 
 
-_SAMPLE_RATE_PROPERTY = "sample_rate_by_split"
-
-
-def label_counts(
-    statistics: types.Artifact,
-    split: str,
-    label_key: str,
-    schema: schema_pb2.Schema | None = None,
-) -> LabelCounts:
-    """Returns the label counts that a statistics artifact holds.
-
-    Args:
-      statistics: output of StatisticsGen, or Transform's `post_transform_stats`, which
-        has no splits.
-      split: name of the split; not used for an artifact without splits.
-      label_key: the label feature: bytes, or integers that a schema calls categorical.
-      schema: if given, labels of the feature's domain that the data lacks are in the
-        result with count 0.
-
-    Raises:
-      ValueError: the split or the feature is not there, it is not categorical, its
-        labels are not text, or not all of its labels were counted.
-    """
-    path, notes = locate(statistics, split)
-    notes += _sampling_notes(statistics, split)
-    counts = feature_statistics.label_counts(path, split, label_key, notes)
-    return counts.with_labels(domain(schema, label_key))
-
-
-def locate(statistics: types.Artifact, split: str) -> tuple:
+def locate(statistics: types.Artifact, split: str) -> tuple[str, list[str]]:
     """Returns (path of the statistics file, notes)."""
     whole = os.path.join(statistics.uri, STATS_FILE)
     if fileio.exists(whole):
@@ -194,7 +184,7 @@ def domain(schema: schema_pb2.Schema | None, label_key: str) -> list[str]:
 
 
 def _sampling_notes(statistics: types.Artifact, split: str) -> list[str]:
-    rates = statistics.get_json_value_custom_property(_SAMPLE_RATE_PROPERTY)
+    rates: Any = statistics.get_json_value_custom_property(_SAMPLE_RATE_PROPERTY)
     rates = json.loads(rates) if isinstance(rates, str) else rates or {}
     rate = rates.get(split, 1.0)
     if rate >= 1:
