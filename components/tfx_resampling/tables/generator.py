@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import numbers
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from tfx_resampling.tables.keras_feed import EpochFeed
 from tfx_resampling.tables.order import DrawOrder
 from tfx_resampling.tables.row_groups import find_groups
 from tfx_resampling.tables.weights import Weighing, check_weighing, group_weights
+from tfx_resampling.validate import check_integer
 
 # The generator's own output structure.
 DEFAULT = "__default__"
@@ -89,9 +91,9 @@ class DataGenerator(keras.utils.PyDataset):
         max_epoch_samples: float = np.inf,
     ):
         super().__init__()
-        _check_count("batch_size", batch_size)
+        check_integer("batch_size", batch_size, 1, kind=numbers.Real)
         if max_epoch_samples != np.inf:
-            _check_count("max_epoch_samples", max_epoch_samples)
+            check_integer("max_epoch_samples", max_epoch_samples, 1, kind=numbers.Real)
         check_weighing(sampling_group_weighing)
         self.batch_size = int(batch_size)
         self.shuffle, self.repeat = bool(shuffle), _parsed_repeat(repeat)
@@ -339,8 +341,8 @@ class StratifiedSampler:
     seed: int = -1
 
     def __post_init__(self):
-        _check_count("batch_size", self.batch_size)
-        _check_count("max_epoch_samples", self.max_epoch_samples)
+        check_integer("batch_size", self.batch_size, 1, kind=numbers.Real)
+        check_integer("max_epoch_samples", self.max_epoch_samples, 1, kind=numbers.Real)
         check_weighing(self.group_weighing)
 
     def get(
@@ -368,14 +370,6 @@ class StratifiedSampler:
         return DataGenerator(
             samples, shuffle=shuffle, repeat=repeat, **{**options, **kwargs}
         )
-
-
-def _check_count(name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is an integer >= 1; a float may be whole."""
-    kinds = (int, float, np.integer, np.floating)
-    is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not is_number or not 1 <= value < float("inf") or value != int(value):
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}.")
 
 
 def _parsed_repeat(repeat: Any) -> bool | int:
