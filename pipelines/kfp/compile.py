@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import yaml
+from tfx_resampling.validate import check_names
 
 from pipelines import command_line
 from pipelines.kfp.parameters import PARAMETERS, defaults
@@ -158,9 +159,8 @@ def cli(
     from pipelines.kfp.spec import compile_pipeline
     from pipelines.kfp.tasks import TaskOptions
 
-    unknown = sorted(set(planner) - {f.name for f in dataclasses.fields(PlannerConfig)})
-    if unknown:
-        raise ValueError(f"--planner has unknown fields {unknown}; see PlannerConfig.")
+    fields = [field.name for field in dataclasses.fields(PlannerConfig)]
+    check_names("fields of --planner", planner, fields)
     root = pipeline_root.rstrip("/")
     training = {"image": image, **vertex_training} if vertex_training else None
     options = pipeline.PipelineOptions(

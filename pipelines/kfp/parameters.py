@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_resampling.core.config import PlannerConfig, option_fields
+from tfx_resampling.validate import check_names
 
 # Those of the plan -> default; None for that of PlannerConfig.
 PLANNER = {"target": "sqrt", "size": "auto", "max_factor": None, "seed": None}
@@ -46,9 +47,7 @@ def typed(values: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, Any
     Raises:
       ValueError: a name that is not one of `kinds`, or a value of another type.
     """
-    unknown = sorted(set(values) - set(kinds))
-    if unknown:
-        raise ValueError(f"unknown parameters {unknown}; valid: {sorted(kinds)}.")
+    check_names("parameters", values, list(kinds))
     result = {}
     for name, value in values.items():
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from tfx import v1 as tfx
 from tfx_resampling.trainer.executor import check_train_steps
+from tfx_resampling.validate import check_names
 
 from pipelines import pipeline
 from pipelines.kfp.parameters import PARAMETERS, PLANNER
@@ -93,9 +94,7 @@ def compile_pipeline(
     root = options.root.rstrip("/")
     staged = os.path.abspath(staging or ".") if "://" in root else root
     built = pipeline.create_pipeline(_with_parameters(options, values))
-    known = [component.id for component in built.components]
-    if unknown := sorted(set(tasks) - set(known)):
-        raise ValueError(f"unknown tasks {unknown}; the pipeline has {known}.")
+    check_names("tasks", tasks, [component.id for component in built.components])
     images = {name: task.image for name, task in tasks.items() if task.image}
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image={"default_image_path": image, **images} if images else image,

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_resampling.validate import check_names
+
 # Of Kubernetes.
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
 
@@ -49,12 +51,7 @@ class TaskOptions:
                     f"{name} must be an integer from {least}, got {value!r}."
                 )
         for toleration in self.tolerations:
-            unknown = sorted(set(toleration) - set(_TOLERATION))
-            if unknown:
-                raise ValueError(
-                    f"tolerations must have fields of {list(_TOLERATION)}, got "
-                    f"{unknown}."
-                )
+            check_names("fields of tolerations", toleration, _TOLERATION)
 
     @classmethod
     def from_dict(cls, task: str, values: Mapping[str, Any]) -> "TaskOptions":
@@ -64,9 +61,7 @@ class TaskOptions:
           ValueError: a field that is not known or not valid.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(values) - set(names))
-        if unknown:
-            raise ValueError(f"unknown options {unknown} of {task}; valid: {names}.")
+        check_names(f"options of {task}", values, names)
         try:
             return cls(**values)
         except (TypeError, ValueError) as error:

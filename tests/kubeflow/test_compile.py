@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import tfx_resampling as tr
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -212,6 +213,14 @@ def test_the_trainer_may_be_a_custom_job_on_vertex(tmp_path):
     assert pool["container_spec"]["image_uri"] == "registry/image:1"
 
 
+def test_options_of_the_input_reach_the_trainer_module(tmp_path):
+    spec = compiled(tmp_path, "--input-options", '{"shuffle_records": 7}')
+    parameters = spec.root.dag.tasks["Trainer"].inputs.parameters
+    config = parameters["custom_config"].runtime_value.constant.string_value
+    options = tr.InputOptions.from_dict(json.loads(config)["input_options"])
+    assert options == tr.InputOptions(shuffle_records=7, deterministic=True)
+
+
 def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
     spec = compiled(tmp_path, "--beam-arg=--runner=DataflowRunner")
     executors = spec.deployment_spec["executors"]
@@ -239,15 +248,19 @@ def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
         (["--lable-key", "x"], "No such option: --lable-key"),
         (["--run-fn", "a.b", "--module-file", "c"], "--module-file must be left out"),
         (["--spec", "2.2"], r"spec must be one of \['2.1', '2.0'\], got '2.2'"),
-        (["--tasks", '{"Trianer": {}}'], r"unknown tasks \['Trianer'\]; the pipeline"),
-        (["--tasks", '{"Trainer": {"gpu": 1}}'], r"unknown options \['gpu'\] of Tra"),
+        (["--tasks", '{"Trianer": {}}'], r"unknown tasks \['Trianer'\]; valid: "),
+        (
+            ["--tasks", '{"Trainer": {"gpu": 1}}'],
+            r"unknown options of Trainer \['gpu'\]",
+        ),
         (["--tasks", '{"Trainer": {"cpu": 0}}'], "Trainer: cpu must be .* got 0"),
         (
             ["--tasks", '{"Trainer": {"tolerations": [{"keys": "a"}]}}'],
-            r"Trainer: tolerations must have fields of .*, got \['keys'\]",
+            r"Trainer: unknown fields of tolerations \['keys'\]; valid: \['key'",
         ),
         (["--tasks", "nowhere.yaml"], "No such file .*nowhere.yaml"),
-        (["--planner", '{"bounds": 1}'], r"--planner has unknown fields \['bounds'\]"),
+        (["--planner", '{"bounds": 1}'], r"unknown fields of --planner \['bounds'\]"),
+        (["--input-options", '{"shufle": 1}'], r"input options .*\['shufle'\]"),
         (["--vertex-training", '{"project": "p"}'], "missing .* 'region'"),
         (["--output", "pipeline.txt"], "output must end in .yaml, .yml or .json"),
     ],

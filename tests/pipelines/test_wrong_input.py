@@ -30,6 +30,7 @@ def test_workers_by_the_size_of_the_data(tmp_path):
     ("arguments", "message"),
     [
         (["--target", "unform"], "target must be .* got 'unform'"),
+        (["--chunk-size", "0"], "chunk_size must be .* got 0"),
         (
             ["--label-key", "lables"],
             "'lables' has no labels.*There are .*'labels'",
