@@ -18,7 +18,16 @@ if TYPE_CHECKING:  # It loads NumPy.
 def _flags() -> list[click.Option]:
     from tfx_resampling.core.config import PlannerConfig
 
+    (target,) = common.option_flags(PlannerConfig, ("target",))
     return [
+        click.Option(
+            ["--target", "targets"],
+            multiple=True,
+            default=("uniform",),
+            show_default=True,
+            metavar="TARGET",
+            help=f"{target.help} Repeated: compares, and writes nothing.",
+        ),
         *common.option_flags(PlannerConfig, leave_out=("target",)),
         *common.option_flags(InputOptions, ("compression", "on_corrupt")),
     ]
@@ -31,17 +40,6 @@ def _flags() -> list[click.Option]:
     help="FeatureStats.pb of TFDV, or the artifact of StatisticsGen it is in.",
 )
 @common.examples(required=False)
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    default=("uniform",),
-    show_default=True,
-    metavar="TARGET",
-    help="uniform, sqrt, log, log1p, power:Q, effective:BETA, repeat_threshold:T, "
-    "natural, or a JSON object label -> share or count. Repeated: compares, and writes "
-    "nothing.",
-)
 @click.option(
     "--output",
     metavar="PATH",
