@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import files as files_lib
-from tfx_resampling.records.files import Features
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.records.reader import Reader
 from tfx_resampling.scan import count
 
@@ -57,21 +56,20 @@ def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
                 f"no TFRecord files in {directory!r}. Expected files there, or in "
                 "subfolders train/ and eval/ (both), or named train* and eval*."
             )
-        compressions = files_lib.compression_types(files, "auto")
-        for name, compression in zip(files, compressions):
+        found = RecordFiles(tuple(files))
+        for name, compression in zip(files, found.compressions):
             if compression and not name.endswith(".gz"):
                 raise ValueError(
                     f"{name!r} is gzip but not named so; Beam goes by the name. Rename "
                     "the files to end in .gz."
                 )
-        features = Features(files, compressions)
-        features.dtype("image feature", image_key)
-        if not features.has(label_key):
+        found.features.dtype("image feature", image_key)
+        if not found.features.has(label_key):
             try:  # Not in the first records; an error if it is in none.
                 count.count_labels(files, label_key)
             except ValueError as error:
-                raise ValueError(f"{error} There are {features.names}.") from None
-        label_dtype = features.label_dtype(label_key)
+                raise ValueError(f"{error} There are {found.features.names}.") from None
+        label_dtype = found.features.label_dtype(label_key)
     return DataLayout(splits, file_pattern, label_dtype)
 
 
@@ -83,9 +81,8 @@ def find_corrupt(directory: str, layout: DataLayout) -> str | None:
     """
     patterns = layout.splits.values() if layout.splits else [layout.file_pattern]
     for pattern in patterns:
-        files = _files(directory, pattern)
-        compressions = files_lib.compression_types(files, "auto")
-        reader = Reader(files, compressions, {}, InputOptions())
+        files = RecordFiles(tuple(_files(directory, pattern)))
+        reader = Reader(files, {}, InputOptions())
         chunks = reader.read_all(lambda chunk: tf.size(chunk.serialized))
         try:
             for _ in chunks:

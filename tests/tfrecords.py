@@ -106,7 +106,6 @@ def decide(records, plan, key_dtype=tf.string):
         serialized=tf.constant(records, tf.string),
         parsed=tf.io.parse_example(tf.constant(records, tf.string), rule.features),
         skipped=zero,
-        lost=None,
     )
     hashes, _, copies = rule.decide(chunk)
     return hashes.numpy(), copies.numpy()

@@ -6,6 +6,7 @@ from apache_beam.testing import test_pipeline, util
 from tfx_resampling.beam import CountLabelSets
 from tfx_resampling.core.groups import Column
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan import count
 
 from tests import tfrecords
@@ -46,8 +47,7 @@ def test_counts_and_counters(files):
 
 
 def test_groups_are_counted_as_without_beam(files):
-    compressions = ["", "GZIP", ""]
-    truth = count.count_files(files, compressions, SPEC, InputOptions())
+    truth = count.count_files(RecordFiles(tuple(files)), SPEC, InputOptions())
     assert len(truth) > 200
     with test_pipeline.TestPipeline() as pipeline:
         counted = pipeline | beam.Create(files) | CountLabelSets(SPEC)

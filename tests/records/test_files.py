@@ -4,8 +4,7 @@ import gzip
 
 import pytest
 import tensorflow as tf
-from tfx_resampling.records import files as files_lib
-from tfx_resampling.records.files import Features
+from tfx_resampling.records.files import RecordFiles, first_records, match_files
 
 from tests import tfrecords
 
@@ -14,13 +13,13 @@ RECORDS = [f"record {i}".encode() for i in range(5)]
 
 def test_gzip_is_found_without_its_name(tmp_path):
     files = [tfrecords.write(tmp_path / name, RECORDS, "GZIP") for name in "ab"]
-    assert files_lib.compression_types(files, "auto") == ["GZIP", "GZIP"]
+    assert RecordFiles(tuple(files)).compressions == ["GZIP", "GZIP"]
 
 
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_compression_that_is_given_is_not_guessed(compression):
-    names = ["a.gz", "does not exist"]
-    assert files_lib.compression_types(names, compression) == [compression] * 2
+    files = RecordFiles(("a.gz", "does not exist"), compression)
+    assert files.compressions == [compression] * 2
 
 
 def test_patterns_match_sorted_distinct_files(tmp_path):
@@ -28,9 +27,9 @@ def test_patterns_match_sorted_distinct_files(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "a-folder").mkdir()
     a1, a2, b1, odd = (str(tmp_path / n) for n in ("a-1", "a-2", "b-1", "b[x]-*"))
-    assert files_lib.match_files(str(tmp_path / "a-*")) == [a1, a2]
-    assert files_lib.match_files([str(tmp_path / "*1"), a1, a2]) == [a1, a2, b1]
-    assert files_lib.match_files(odd) == [odd]  # A name before it is a pattern.
+    assert RecordFiles.open(str(tmp_path / "a-*")).names == (a1, a2)
+    assert match_files([str(tmp_path / "*1"), a1, a2]) == [a1, a2, b1]
+    assert match_files(odd) == [odd]  # A name before it is a pattern.
 
 
 @pytest.mark.parametrize(
@@ -46,12 +45,12 @@ def test_a_pattern_without_files_is_refused_by_name(tmp_path, patterns, message)
     if isinstance(patterns, str):
         patterns = [patterns]
     with pytest.raises(ValueError, match=message):
-        files_lib.match_files([str(tmp_path / pattern) for pattern in patterns])
+        match_files([str(tmp_path / pattern) for pattern in patterns])
 
 
 def test_no_pattern_at_all_is_refused():
     with pytest.raises(ValueError, match="file_pattern must name at least one"):
-        files_lib.match_files([])
+        match_files([])
 
 
 @pytest.mark.parametrize(
@@ -68,25 +67,25 @@ def test_what_is_not_a_tfrecord_file_is_refused_by_name(
 ):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name}.*TFRecord"):
-        files_lib.first_records([str(tmp_path / name)], [compression], 1)
+        first_records(RecordFiles((str(tmp_path / name),), compression), 1)
 
 
 def test_first_records_skip_empty_files(tmp_path):
     empty = tfrecords.write(tmp_path / "empty", [])
     full = tfrecords.write(tmp_path / "full", RECORDS)
-    assert files_lib.first_records([empty, full], ["", ""], 3) == (full, RECORDS[:3])
+    assert first_records(RecordFiles((empty, full)), 3) == (full, RECORDS[:3])
 
 
 def test_empty_files_only_are_refused_by_name(tmp_path):
     empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
     with pytest.raises(ValueError, match="no records in .*empty.tfrecord"):
-        files_lib.first_records([empty], [""], 1)
+        first_records(RecordFiles((empty,)), 1)
 
 
 def test_records_that_are_no_examples_are_refused_by_name(tmp_path):
     name = tfrecords.write(tmp_path / "other.tfrecord", [b"\xff\xff\xff"])
     with pytest.raises(ValueError, match="other.tfrecord.*tf.train.Example"):
-        Features([name], [""])
+        _ = RecordFiles((name,)).features
 
 
 def test_features_are_of_the_first_records_that_have_them(tmp_path):
@@ -95,7 +94,7 @@ def test_features_are_of_the_first_records_that_have_them(tmp_path):
         {"image/id": 2, "label": b"a", "score": 0.5},
     ]
     name = tfrecords.write(tmp_path / "x", map(tfrecords.example, rows))
-    features = Features([name], [""])
+    features = RecordFiles((name,)).features
     assert features.dtype("keep", "image/id") == tf.int64
     assert features.dtype("keep", "label") == tf.string
     assert features.dtype("keep", "score") == tf.float32
@@ -107,3 +106,21 @@ def test_features_are_of_the_first_records_that_have_them(tmp_path):
             ValueError, match=rf"keep '{absent}' .*\['image/id', 'label', 'score'\]"
         ):
             features.dtype("keep", absent)
+
+
+def test_keys_are_bytes_or_integers(tmp_path):
+    row = {"id": 1, "name": b"a", "score": 0.5}
+    features = RecordFiles(
+        (tfrecords.write(tmp_path / "x", [tfrecords.example(row)]),)
+    ).features
+    assert features.key_dtype(None) == features.key_dtype("name") == tf.string
+    assert features.key_dtype("id") == tf.int64
+    with pytest.raises(ValueError, match="key_feature 'score' has floats"):
+        features.key_dtype("score")
+
+
+@pytest.mark.parametrize("size, wanted", [(10, 1_024), (13_000, 100), (10**6, 16)])
+def test_chunks_have_as_many_bytes_whatever_the_size_of_records(tmp_path, size, wanted):
+    record = tfrecords.example({"x": bytes(size)})
+    files = RecordFiles((tfrecords.write(tmp_path / "x", [record]),))
+    assert files.chunk_size == pytest.approx(wanted, rel=0.02)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import files as files_lib
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.records.reader import Reader, Shard
 
 from tests import tfrecords
@@ -25,9 +25,10 @@ MIDDLE = 40 * RECORD_BYTES  # Where record 40 begins.
 def read_chunks(files, compression="auto", shard=None, features=(), **options):
     """Returns the chunks of some files, as (file, numbers, records, skipped)."""
     options = InputOptions(**{"chunk_size": 16, **options})
-    kinds = files_lib.compression_types(files, compression)
+    skip = options.on_corrupt == "skip"
+    found = RecordFiles(tuple(files), compression, skip)
     features = {name: tf.io.RaggedFeature(tf.string) for name in features}
-    reader = Reader(files, kinds, features, options, shard or Shard())
+    reader = Reader(found, features, options, shard or Shard())
     chunks = reader.read_all(
         lambda c: (c.file, c.name, c.numbers, c.serialized, c.skipped)
     )
@@ -89,7 +90,7 @@ def test_plain_and_gzip_files_mix(tmp_path):
         tfrecords.write(tmp_path / "a.tfrecord", RECORDS[:20]),
         tfrecords.write(tmp_path / "b.tfrecord.gz", RECORDS[20:], "GZIP"),
     ]
-    assert files_lib.compression_types(files, "auto") == ["", "GZIP"]
+    assert RecordFiles(tuple(files)).compressions == ["", "GZIP"]
     assert Counter(read_records(files)) == Counter(RECORDS)
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx_resampling.core import draws as core_draws
+from tfx_resampling.core import draws
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.factors import emission_of_sets, record_factors
@@ -20,8 +20,9 @@ from tfx_resampling.core.planning import make_plan
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.count import count_labels
-from tfx_resampling.stream.epochs import resampled
+from tfx_resampling.stream.epochs import Epochs
 
 from tests import plans, tfrecords
 
@@ -125,7 +126,7 @@ def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
     seen = np.bincount(ids, minlength=len(labels))
     of_record = np.array(list(labels))
     for label, factor in LADDER.items():
-        due = 10 * float(core_draws.quantize(factor))
+        due = 10 * float(draws.quantize(factor))
         found = seen[of_record == label]
         assert set(found.tolist()) <= {math.floor(due), math.ceil(due)}, label
         fraction = due - math.floor(due)
@@ -155,16 +156,14 @@ def test_graph_and_numpy_decide_alike(tmp_path, schedule):
     factors = record_factors(np.array(plan.factors), sets, plan.rule)
     keys = np.arange(len(labels), dtype=np.uint64)
     before, after = (
-        core_draws.cumulative_factors(
-            factors, Schedule.parse(schedule).cumulative(e), e
-        )
+        draws.cumulative_factors(factors, Schedule.parse(schedule).cumulative(e), e)
         for e in (epoch, epoch + 1)
     )
-    copies = core_draws.copies(core_draws.uniforms(5, keys), before, after)
-    hashes = core_draws.seeded_hash(5, keys)
+    copies = draws.copies(draws.uniforms(5, keys), before, after)
+    hashes = draws.seeded_hash(5, keys)
     expected = Counter()
     for copy in range(copies.max()):
-        seeds = core_draws.sample_seeds(hashes, epoch, np.full(len(keys), copy))
+        seeds = draws.sample_seeds(hashes, epoch, np.full(len(keys), copy))
         for i in np.flatnonzero(copies > copy):
             expected[(i, *seeds[i].tolist())] += 1
     found = Counter((image_id(record), *seed) for record, *seed in emitted)
@@ -206,18 +205,14 @@ def image_id(record: bytes) -> int:
 
 
 def samples(files, plan, compression="", finish=None, **options) -> list:
-    """Returns [(record, seed, seed)] of `resampled`, in order.
+    """Returns [(record, seed, seed)] of `Epochs`, in order.
 
     With `finish` one element of its data set stays one element: a list of these.
     """
     options = InputOptions(**{"epochs": 1, **options})
-    dataset = resampled(
-        files,
-        [compression] * len(files),
-        DecisionRule(plan, key_dtype=tf.int64),
-        options,
-        finish=finish or (lambda epoch: epoch),
-    )
+    rule = DecisionRule(plan, key_dtype=tf.int64)
+    epochs = Epochs(RecordFiles(tuple(files), compression), rule, options)
+    dataset = epochs.each(finish or (lambda epoch: epoch))
     batches = [
         [(record, *seed) for record, seed in zip(found[0].tolist(), found[1].tolist())]
         for found in tfrecords.read(dataset)
@@ -267,7 +262,7 @@ def test_undersampling_alone_keeps_what_the_rule_keeps(tmp_path):
     plan = plans.make("abc", [0.4, 0.9, 1.0], seed=6, unlabeled_factor=0.5)
     names = tfrecords.spread(tmp_path, SMALL, files=3)
     hashes, copies = tfrecords.decide(SMALL, plan)
-    seeds = core_draws.sample_seeds(hashes, 0, np.zeros_like(copies))
+    seeds = draws.sample_seeds(hashes, 0, np.zeros_like(copies))
     assert set(copies.tolist()) == {0, 1}
     kept = [(SMALL[i], *seeds[i].tolist()) for i in np.flatnonzero(copies)]
     assert Counter(samples(names, plan, chunk_size=64)) == Counter(kept)
@@ -340,7 +335,7 @@ def test_an_epoch_is_the_same_whenever_it_is_asked_for(small, expected):
     ],
 )
 def test_a_key_feature_stands_for_the_record(values, key_dtype, keys):
-    hashes = core_draws.seeded_hash(6, np.array(keys, np.uint64)).tolist()
+    hashes = draws.seeded_hash(6, np.array(keys, np.uint64)).tolist()
     for content in (b"as it was", b"encoded anew"):
         records = [
             tfrecords.example({"key": value, "label": b"a", "image": content})

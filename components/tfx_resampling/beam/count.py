@@ -7,7 +7,7 @@ from apache_beam.metrics import Metrics
 
 from tfx_resampling.beam.read import NAMESPACE
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import files as files_lib
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan import count
 
 # Nothing here has type hints that Beam would read: it does not know those of a Counter.
@@ -47,8 +47,8 @@ class _CountFile(beam.DoFn):
         self._files = Metrics.counter(NAMESPACE, "files")
 
     def process(self, name):
-        compressions = files_lib.compression_types([name], "auto")
-        found = count.count_files([name], compressions, self._spec, InputOptions())
+        files = RecordFiles((name,))
+        found = count.count_files(files, self._spec, InputOptions())
         self._files.inc()
         self._records.inc(sum(found.values()))
         yield found

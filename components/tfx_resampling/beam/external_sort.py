@@ -23,7 +23,7 @@ from tfx_resampling.beam.read import FileDoFn
 from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.core import draws
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.records import files
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.records.reader import FRAMING_BYTES
 from tfx_resampling.shards import classes
 from tfx_resampling.shards import classes as classes_lib
@@ -294,7 +294,7 @@ class SortFile(FileDoFn):
                 size = 0
         if size:
             flush()
-        is_gzip = files.compression_types([name], "auto") == ["GZIP"]
+        is_gzip = RecordFiles((name,)).compressions == ["GZIP"]
         yield Sorted(written, dict(counts), is_gzip)
 
 

@@ -1,5 +1,6 @@
 """Reads and decides records in Beam's workers."""
 
+import functools
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -7,7 +8,7 @@ from apache_beam.metrics import Metrics
 
 from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.scan.decide import COUNTS, Scanned, Scanner
+from tfx_resampling.scan.decide import COUNTS, Scanned, Scanner, decided
 
 NAMESPACE = "tfx_resampling"
 
@@ -28,10 +29,19 @@ class FileDoFn(beam.DoFn):
         dropped: bool = False,
         counts: bool = True,
     ):
-        """As `Scanner`; `counts` tells whether the counters count."""
+        """Makes the base.
+
+        Args:
+          plan: the plan.
+          options: the options.
+          dropped: whether records without copies are handed out too.
+          counts: whether the counters count.
+        """
         self._plan = plan
         self._options = options
-        self._dropped = dropped
+        self._decided = functools.partial(
+            decided, epochs=options.epochs, dropped=dropped
+        )
         self._scanner = None
         self._counters = {
             name: Metrics.counter(NAMESPACE, name) for name in COUNTS if counts
@@ -40,10 +50,8 @@ class FileDoFn(beam.DoFn):
     def scanned(self, name) -> Iterator[Scanned]:
         """Yields what is in a file, and counts it."""
         if self._scanner is None:  # Not in `setup`, which not all runners call.
-            self._scanner = Scanner(
-                self._plan, self._options.input_options, self._dropped
-            )
-        for found in self._scanner.scan(name):
+            self._scanner = Scanner(self._plan, self._options.input_options)
+        for found in self._scanner.scan(name, self._decided):
             if self._counters:
                 for what, number in found.counts.items():
                     self._counters[what].inc(number)

@@ -114,18 +114,17 @@ def progress(what: str, files: Sequence[str]) -> Iterator[Callable[[int], None]]
 def _num_records(files: Sequence[str]) -> int | None:
     import tensorflow as tf
 
-    from tfx_resampling.records import files as files_lib
+    from tfx_resampling.records.files import RecordFiles
     from tfx_resampling.records.reader import FRAMING_BYTES
 
-    kinds = files_lib.compression_types(files, "auto")
-    if any(kinds):
+    found = RecordFiles(tuple(files), skip=True)
+    if any(found.compressions):
         return None
     try:
-        _, records = files_lib.first_records(files, kinds, 100, skip=True)
+        mean = found.features.mean_bytes
     except ValueError:
         return None
     size = sum(tf.io.gfile.stat(name).length for name in files)
-    mean = sum(map(len, records)) / len(records)
     return round(size / (FRAMING_BYTES + mean))
 
 

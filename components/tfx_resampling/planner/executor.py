@@ -25,7 +25,7 @@ from tfx_resampling.core.groups import ColumnSpec
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.planning import make_plan
 from tfx_resampling.planner import spec, statistics
-from tfx_resampling.records import files as files_lib
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan import count
 
 
@@ -52,8 +52,7 @@ def from_examples(
         there, no records, or a feature that cannot be counted.
     """
     files = split_files(examples, split)
-    compressions = files_lib.compression_types(files, "auto")
-    spec = count.find_spec(files, compressions, label_key, group_by)
+    spec = count.find_spec(RecordFiles(tuple(files)), label_key, group_by)
     counted = _count(files, spec, make_pipeline, scratch)
     return count.to_label_counts(
         counted,

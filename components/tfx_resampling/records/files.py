@@ -1,10 +1,83 @@
-"""What the records hold, read off the first ones when a pipeline is built."""
+"""TFRecord files: which there are, how they are compressed, what the records have.
 
+All of it is found when a pipeline is built; the features, from the first records.
+"""
+
+import dataclasses
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 FilePattern = str | Sequence[str]
+
+# Bytes of records in a chunk: with a few times as many, a chunk leaves the processor's
+# cache between being read and being parsed; with a few times fewer, calling functions
+# costs more than the work in them.
+_CHUNK_BYTES = 1_300_000
+# Bounds of the records in a chunk. Fewer than the least are not worth a call.
+_LEAST_CHUNK, MAX_CHUNK = 16, 1_024
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordFiles:
+    """TFRecord files and what is known of them before they are read.
+
+    What is not asked for is not read: a pattern alone costs no look into a file.
+
+    Attributes:
+      names: the files.
+      compression: of all of them, "", "GZIP" or "ZLIB"; or "auto", which looks.
+      skip: whether to pass over what cannot be read or parsed.
+    """
+
+    names: tuple[str, ...]
+    compression: str = "auto"
+    skip: bool = False
+
+    @classmethod
+    def open(
+        cls, pattern: FilePattern, compression: str = "auto", skip: bool = False
+    ) -> "RecordFiles":
+        """Returns the files that match one or several glob patterns, sorted.
+
+        Raises:
+          ValueError: a pattern matches no file; the message names it.
+        """
+        return cls(tuple(match_files(pattern)), compression, skip)
+
+    @functools.cached_property
+    def compressions(self) -> list[str]:
+        """The compression of each file: "", "GZIP" or "ZLIB".
+
+        With "auto", names that end in ".gz" are GZIP. Of the others the first is looked
+        into, and they are all taken to be like it: a shard set is written by one
+        writer.
+        """
+        if self.compression != "auto":
+            return [self.compression] * len(self.names)
+        unnamed = [name for name in self.names if not name.endswith(".gz")]
+        other = "GZIP" if unnamed and _is_gzip(unnamed[0]) else ""
+        return ["GZIP" if name.endswith(".gz") else other for name in self.names]
+
+    @functools.cached_property
+    def features(self) -> "Features":
+        """The features of the first records.
+
+        Raises:
+          ValueError: there are no records, or they are not tf.train.Examples.
+        """
+        return Features(self)
+
+    @property
+    def chunk_size(self) -> int:
+        """How many records make a chunk, from the bytes of the first ones.
+
+        Raises:
+          ValueError: as `features`.
+        """
+        size = int(_CHUNK_BYTES / max(self.features.mean_bytes, 1))
+        return min(MAX_CHUNK, max(_LEAST_CHUNK, size))
 
 
 def match_files(file_pattern: FilePattern) -> list[str]:
@@ -30,38 +103,21 @@ def match_files(file_pattern: FilePattern) -> list[str]:
     return sorted(files)
 
 
-def compression_types(files: Sequence[str], compression: str) -> list[str]:
-    """Returns the compression of each file; "auto" looks at names, then at contents.
-
-    Names that end in ".gz" are GZIP. Of the others the first is looked into, and they
-    are all taken to be like it: a shard set is written by one writer.
-    """
-    if compression != "auto":
-        return [compression] * len(files)
-    unnamed = [name for name in files if not name.endswith(".gz")]
-    other = "GZIP" if unnamed and _is_gzip(unnamed[0]) else ""
-    return ["GZIP" if name.endswith(".gz") else other for name in files]
-
-
 def _is_gzip(name: str) -> bool:
     with tf.io.gfile.GFile(name, "rb") as file:
         return file.read(3) == b"\x1f\x8b\x08"  # RFC 1952: magic, deflate.
 
 
-def first_records(
-    files: Sequence[str], compressions: Sequence[str], count: int, skip: bool = False
-) -> tuple[str, list[bytes]]:
-    """Returns (file, up to `count` serialized records) of the first file that has any.
-
-    With `skip`, what cannot be read is passed over.
+def first_records(files: RecordFiles, count: int) -> tuple[str, list[bytes]]:
+    """Returns (name, up to `count` serialized records) of the first file with any.
 
     Raises:
       ValueError: all files are empty, or the first one is not a TFRecord file.
     """
-    for name, compression in zip(files, compressions):
+    for name, compression in zip(files.names, files.compressions):
         try:
             records = tf.data.TFRecordDataset(name, compression)
-            if skip:
+            if files.skip:
                 records = records.ignore_errors()
             found = list(records.take(count).as_numpy_iterator())
         except tf.errors.DataLossError as error:
@@ -72,8 +128,8 @@ def first_records(
             ) from None
         if found:
             return name, found
-    why = "nothing in them can be read" if skip else "the files are empty"
-    raise ValueError(f"no records in {list(files)[:5]!r}: {why}.")
+    why = "nothing in them can be read" if files.skip else "the files are empty"
+    raise ValueError(f"no records in {list(files.names)[:5]!r}: {why}.")
 
 
 _DTYPES = {
@@ -88,28 +144,22 @@ _LOOKED_AT = 32
 
 
 class Features:
-    """Types of the features of records, and errors that say what is there instead.
+    """Types of the features of records; its errors list the features that are there.
 
     Attributes:
-      record_bytes: sizes of the first records.
+      mean_bytes: mean size of the first records.
     """
 
-    def __init__(
-        self, files: Sequence[str], compressions: Sequence[str], skip: bool = False
-    ):
-        """Reads the first records of `files`; with `skip`, of those that can be used.
-
-        Raises:
-          ValueError: there are none, or they are not tf.train.Examples.
-        """
-        self._file, found = first_records(files, compressions, _LOOKED_AT, skip)
-        self.record_bytes = [len(serialized) for serialized in found]
+    def __init__(self, files: RecordFiles):
+        """Reads the first records of `files`."""
+        self._file, found = first_records(files, _LOOKED_AT)
+        self.mean_bytes = sum(map(len, found)) / len(found)
         self._kinds: dict[str, str] = {}
         for serialized in found:
             try:
                 example = tf.train.Example.FromString(serialized)
             except Exception as error:  # protobuf's DecodeError has moved about.
-                if skip:
+                if files.skip:
                     continue
                 raise ValueError(
                     f"{self._file!r} does not hold tf.train.Example records: {error}."
@@ -127,6 +177,21 @@ class Features:
     def has(self, name: str) -> bool:
         """Returns whether one of the first records has a value for feature `name`."""
         return name in self._kinds
+
+    def key_dtype(self, name: str | None) -> tf.DType:
+        """Returns the type of the key feature; tf.string if the record is the key.
+
+        Raises:
+          ValueError: the first records do not have it, or it has floats.
+        """
+        if name is None:
+            return tf.string
+        dtype = self.dtype("key_feature", name)
+        if dtype == tf.float32:
+            raise ValueError(
+                f"key_feature {name!r} has floats; keys are bytes or int64."
+            )
+        return dtype
 
     def dtype(self, option: str, name: str) -> tf.DType:
         """Returns the type of feature `name`, which `option` asks for.

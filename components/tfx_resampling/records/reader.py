@@ -7,13 +7,14 @@ out, counted and printed.
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
+from tfx_resampling.records.files import MAX_CHUNK, RecordFiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +66,13 @@ _MANY = 1 << 40
 
 
 class Lost(NamedTuple):
-    """Records in a row that could not be read or parsed together; n such rows.
+    """Records in a row that could not be read or parsed together.
 
     Attributes:
-      epoch: int64 [n], the epoch that they are read for.
-      file: int64 [n], index of the file.
-      first: int64 [n], first of them, counted within the shard.
-      count: int64 [n], how many at most; the file may end before. 0 for none.
+      epoch: int64 scalar, the epoch that they are read for.
+      file: int64 scalar, index of the file.
+      first: int64 scalar, first of them, counted within the shard.
+      count: int64 scalar, how many at most; the file may end before. 0 for none.
     """
 
     epoch: tf.Tensor
@@ -91,7 +92,6 @@ class Chunk(NamedTuple):
       serialized: string [n], the records.
       parsed: feature name -> ragged [n, (values)], the features that were asked for.
       skipped: int64 scalar, corrupt records that were left out.
-      lost: a `Lost` of scalars, what is missing before this chunk.
     """
 
     epoch: tf.Tensor
@@ -101,7 +101,6 @@ class Chunk(NamedTuple):
     serialized: tf.Tensor
     parsed: dict[str, tf.RaggedTensor]
     skipped: tf.Tensor
-    lost: Lost
 
 
 class Records:
@@ -115,17 +114,16 @@ class Records:
 
     def __init__(
         self,
-        files: Sequence[str],
-        compressions: Sequence[str],
+        files: RecordFiles,
         features: dict[str, tf.io.RaggedFeature],
         shard: Shard,
     ):
-        """Takes the arguments of `chunks.Reader`."""
-        self.num_files = len(files)
+        """Takes the arguments of `Reader`."""
+        self.num_files = len(files.names)
         self.features = features
-        self._files = tf.constant(list(files), tf.string)
-        self._compressions = tf.constant(list(compressions), tf.string)
-        self.num_shards, self._index = shard.of_records(len(files))
+        self._files = tf.constant(files.names, tf.string)
+        self._compressions = tf.constant(files.compressions, tf.string)
+        self.num_shards, self._index = shard.of_records(self.num_files)
 
     def of(self, file: tf.Tensor) -> tuple[tf.Tensor, tf.data.Dataset]:
         """Returns the name of a file by its index, and its records, serialized."""
@@ -249,7 +247,6 @@ class Recovery:
             serialized=serialized,
             parsed=as_ragged(parsed),
             skipped=skipped,
-            lost=region._replace(count=tf.zeros_like(region.count)),
         )
 
     def _what_is_wrong(self, name: tf.Tensor, rows: "_Judged", bad: tf.Tensor):
@@ -304,21 +301,6 @@ class _Judged(NamedTuple):
     unparsed: tf.Tensor
 
 
-# Bytes of records in a chunk: with a few times as many, a chunk leaves the processor's
-# cache between being read and being parsed; with a few times fewer, calling functions
-# costs more than the work in them.
-_CHUNK_BYTES = 1_300_000
-# Bounds of the records in a chunk. Fewer than the least are not worth a call.
-_CHUNK_RECORDS = (16, 1_024)
-
-
-def chunk_size(record_bytes: Sequence[int]) -> int:
-    """Returns how many records make a chunk, from the bytes of some of them."""
-    mean = sum(record_bytes) / len(record_bytes)
-    low, high = _CHUNK_RECORDS
-    return int(min(high, max(low, _CHUNK_BYTES / max(mean, 1))))
-
-
 def graph_options() -> tf.data.Options:
     """Returns the options of tf.data under which these graphs run best."""
     options = tf.data.Options()
@@ -337,8 +319,7 @@ class Reader:
 
     def __init__(
         self,
-        files: Sequence[str],
-        compressions: Sequence[str],
+        files: RecordFiles,
         features: dict[str, tf.io.RaggedFeature],
         options: InputOptions,
         shard: Shard = WHOLE,
@@ -347,35 +328,34 @@ class Reader:
 
         Args:
           files: the files.
-          compressions: compression of each: "", "GZIP" or "ZLIB".
           features: what to parse; 0 to n values each, row splits int64.
           options: `chunk_size` (None: the most), `cycle_length`, `num_parallel_calls`,
-            `deterministic`, `on_corrupt`.
+            `deterministic`.
           shard: which records of each file are read.
         """
-        self._size = options.chunk_size or _CHUNK_RECORDS[1]
-        self._skip = options.on_corrupt == "skip"
-        self._records = Records(files, compressions, features, shard)
+        self._size = options.chunk_size or MAX_CHUNK
+        self._skip = files.skip
+        self._records = Records(files, features, shard)
         self._deterministic = options.deterministic
         self._cycle_length = options.cycle_length
         # What is remote waits for the network, not for a core. (And tf.data refuses
         # more calls than files that are read at the same time.)
-        remote = any("://" in name for name in files)
+        remote = any("://" in name for name in files.names)
         parallel = options.num_parallel_calls or (sys.maxsize if remote else cores())
         self._parallel = min(parallel, self._cycle_length)
 
     def read(
         self, sources: tf.data.Dataset, use: Callable[[Chunk], Any]
     ) -> tf.data.Dataset:
-        """Returns what `use` makes of every chunk that can be read and parsed.
-
-        The result is to be completed by `recover`, for which `use` must hand the `lost`
-        of its chunk on.
+        """Returns what `use` makes of every chunk of some files.
 
         Args:
           sources: (epoch, index of a file), int64 scalars, in the order in which they
             are to be opened; several are read at the same time.
           use: makes a nest of tensors of a `Chunk`; called in graph, once per chunk.
+
+        Raises:
+          tf.errors.InvalidArgumentError: while iterating, as `recover`.
         """
         # All of a chunk happens in the thread that reads it, while it is in its cache,
         # and what `use` drops is freed where it was allocated.
@@ -419,28 +399,18 @@ class Reader:
         """
         files = tf.data.Dataset.range(self._records.num_files)
         chunks = self.read(
-            files.map(lambda file: (tf.constant(0, tf.int64), file)),
-            lambda chunk: (use(chunk), Lost(*(field[None] for field in chunk.lost))),
+            files.map(lambda file: (tf.constant(0, tf.int64), file)), use
         )
-        whole = chunks.flat_map(
-            lambda used, lost: tf.data.Dataset.from_tensors(used).concatenate(
-                self.recover(lost, use)
-            )
-        )
-        return whole.with_options(graph_options())
+        return chunks.with_options(graph_options())
 
     def recover(self, lost: Lost, use: Callable[[Chunk], Any]) -> tf.data.Dataset:
-        """Returns what `use` makes of the records that `read` has lost, if any.
+        """Returns what `use` makes of records that could not be read as a chunk.
 
         Raises:
-          tf.errors.InvalidArgumentError: there are any (unless `on_corrupt` is "skip");
-            the message names the file and the record.
+          tf.errors.InvalidArgumentError: while iterating, unless what is corrupt is to
+            be skipped; the message names the file and the record.
         """
-        some = lost.count > 0
-        lost = Lost(*(tf.boolean_mask(field, some) for field in lost))
-        regions = tf.data.Dataset.from_tensor_slices(lost)
-        recovery = Recovery(self._records, self._size, self._skip)
-        return regions.flat_map(lambda region: recovery.read(region, use))
+        return Recovery(self._records, self._size, self._skip).read(lost, use)
 
     def _file(self, epoch, file, use, size) -> tf.data.Dataset:
         """Returns `use` of the chunks of one file, numbered so that an error shows."""
@@ -466,11 +436,23 @@ class Reader:
                 serialized=serialized,
                 parsed=as_ragged(parsed),
                 skipped=tf.constant(0, tf.int64),
-                lost=Lost(epoch, file, first, number * size - first),
             )
+            lost = Lost(epoch, file, first, number * size - first)
             # Here and not in a map, which would cost another call of a function, and
             # ragged tensors on their way there.
-            return number + 1, use(chunk)
+            return number + 1, (use(chunk), lost)
+
+        def complete(used, lost):
+            whole = tf.data.Dataset.from_tensors(used)
+            # Not always concatenated: to begin a recovery costs as much as a chunk.
+            variant = tf.cond(
+                lost.count > 0,
+                lambda: tf.data.experimental.to_variant(
+                    self.recover(lost, use).concatenate(whole)
+                ),
+                lambda: tf.data.experimental.to_variant(whole),
+            )
+            return tf.data.experimental.from_variant(variant, whole.element_spec)
 
         found = opened.concatenate(numbered(chunks, end=nothing))
-        return found.scan(tf.constant(0, tf.int64), step)
+        return found.scan(tf.constant(0, tf.int64), step).flat_map(complete)

@@ -1,6 +1,7 @@
-"""What a plan really does to records, beside what it predicts."""
+"""What a plan really does to records, compared with what it predicts."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,18 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import files
+from tfx_resampling.records.files import FilePattern, match_files
+from tfx_resampling.records.reader import Chunk
 from tfx_resampling.scan.decide import Scanner
 
-# Probability that any of the numbers of a plan that does what it says is outside of its
-# bound.
+# Probability that any count is outside of its bound although the plan does what it says.
 _FALSE_ALARM = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class Realised:
-    """Counts of each label (or group), and behind them of all records.
+    """Counts of each label (or group), and in the last place of all records.
 
     Attributes:
       natural: int64 [labels + 1], occurrences in the records.
@@ -38,12 +40,12 @@ class Realised:
 
     @property
     def is_outside(self) -> np.ndarray:
-        """bool [labels + 1], whether a count is farther from predicted than bounds."""
+        """bool [labels + 1], whether a count is off its prediction by over its bound."""
         return np.abs(self.emitted - self.predicted) > self.bounds
 
 
 def bound(variances: np.ndarray) -> np.ndarray:
-    """Returns how far sums of independent uniforms may be from their expectation.
+    """Returns how far sums of independent numbers may be from their expectation.
 
     Bernstein's inequality: P(|S - E S| >= t) <= 2 exp(-t^2 / (2 (V + t / 3))) for a sum
     S of variance V of numbers that are within 1 of their means. t is such that all of
@@ -60,7 +62,7 @@ def bound(variances: np.ndarray) -> np.ndarray:
 
 
 def check_plan(
-    file_pattern: files.FilePattern,
+    file_pattern: FilePattern,
     plan: Plan,
     options: InputOptions | None = None,
     progress: Callable[[int], None] | None = None,
@@ -79,18 +81,19 @@ def check_plan(
     options = options or InputOptions()
     size = len(plan.groups) + 1
     totals, num_corrupt = np.zeros([3, size]), 0
-    counter = _Counter(plan, options)
-    for name in files.match_files(file_pattern):
-        for counted in counter.scan(name):
+    num_epochs = options.epochs or 1
+    count = functools.partial(_counted, epochs=num_epochs)
+    scanner = Scanner(plan, options)
+    for name in match_files(file_pattern):
+        for counted in scanner.scan(name, count):
             totals += counted.sums
-            num_corrupt += counted.num_corrupt
+            num_corrupt += int(counted.num_corrupt)
             if progress is not None:
-                progress(counted.num_read)
+                progress(int(counted.num_read))
     first = options.start_epoch
-    epochs = range(first, first + (options.epochs or 1))
     predicted = [
         [*plan.predicted_at(epoch), plan.predicted_records_at(epoch)]
-        for epoch in epochs
+        for epoch in range(first, first + num_epochs)
     ]
     natural, emitted, variances = totals
     return Realised(
@@ -107,43 +110,32 @@ class _Counted(NamedTuple):
 
     Attributes:
       sums: float64 [3, labels + 1], of records, copies and their variance.
-      num_read: records that were looked at.
-      num_corrupt: records that were left out.
+      num_read: int64 scalar, records that were looked at.
+      num_corrupt: int64 scalar, records that were left out.
     """
 
     sums: np.ndarray
-    num_read: int
-    num_corrupt: int
+    num_read: np.ndarray
+    num_corrupt: np.ndarray
 
 
-class _Counter(Scanner):
+def _counted(chunk: Chunk, rule: DecisionRule, epochs: int) -> _Counted:
     """Counts what becomes of labels, in the graph that decides."""
-
-    def _decided(self, chunk, rule) -> tuple:
-        epochs = self._options.epochs or 1
-        _, factors, copies = rule.decide(chunk, epochs)
-        before, after = (
-            rule.cumulative_factors(factors, epoch)
-            for epoch in (chunk.epoch, chunk.epoch + epochs)
-        )
-        fraction = (after - before) - tf.floor(after - before)
-        columns = tf.stack(
-            [
-                tf.ones_like(fraction),
-                tf.cast(copies, tf.float64),
-                fraction * (1 - fraction),
-            ],
-            axis=1,
-        )
-        units = rule.units(chunk)
-        sums = tf.math.unsorted_segment_sum(
-            tf.gather(columns, units.rows), units.ids, rule.num_units + 1
-        )
-        # Instead of what the plan does not know, all records.
-        whole = tf.reduce_sum(columns, axis=0, keepdims=True)
-        sums = tf.concat([sums[:-1], whole], axis=0)
-        return tf.transpose(sums), tf.size(copies, tf.int64), chunk.skipped
-
-    def _as_numpy(self, decided) -> _Counted:
-        sums, num_read, num_corrupt = (part.numpy() for part in decided)
-        return _Counted(sums, int(num_read), int(num_corrupt))
+    _, factors, copies = rule.decide(chunk, epochs)
+    before, after = (
+        rule.cumulative_factors(factors, epoch)
+        for epoch in (chunk.epoch, chunk.epoch + epochs)
+    )
+    fraction = (after - before) - tf.floor(after - before)
+    variance = fraction * (1 - fraction)
+    columns = tf.stack(
+        [tf.ones_like(variance), tf.cast(copies, tf.float64), variance], axis=1
+    )
+    units = rule.units(chunk)
+    sums = tf.math.unsorted_segment_sum(
+        tf.gather(columns, units.rows), units.ids, rule.num_units + 1
+    )
+    # The last row is of what the plan does not know: all records take its place.
+    whole = tf.reduce_sum(columns, axis=0, keepdims=True)
+    sums = tf.concat([sums[:-1], whole], axis=0)
+    return _Counted(tf.transpose(sums), tf.size(copies, tf.int64), chunk.skipped)

@@ -4,9 +4,7 @@ import collections
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import (
-    Any,
-)
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,8 +13,7 @@ from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
 from tfx_resampling.core.groups import Bucket, Column, ColumnSpec, Grouping, column_name
 from tfx_resampling.decision import group_lookup, labels
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import files as files_lib
-from tfx_resampling.records.files import Features
+from tfx_resampling.records.files import FilePattern, RecordFiles
 from tfx_resampling.records.reader import Chunk, Reader
 
 # What is counted of a record: its distinct labels, sorted (bytes or integers), and for
@@ -41,7 +38,7 @@ class CountSpec:
 
 
 def count_labels(
-    file_pattern: files_lib.FilePattern,
+    file_pattern: FilePattern,
     label_key: str,
     *,
     group_by: Sequence[ColumnSpec] = (),
@@ -66,27 +63,22 @@ def count_labels(
         UTF-8, no label at all, or a column that is not there.
     """
     options = options or InputOptions()
-    files = files_lib.match_files(file_pattern)
-    compressions = files_lib.compression_types(files, options.compression)
     skip = options.on_corrupt == "skip"
-    spec = find_spec(files, compressions, label_key, group_by, skip)
-    counted = count_files(files, compressions, spec, options, progress)
+    files = RecordFiles.open(file_pattern, options.compression, skip)
+    spec = find_spec(files, label_key, group_by)
+    counted = count_files(files, spec, options, progress)
     if not any(label_set for label_set, _ in counted):
-        names = Features(files, compressions, skip).names
         raise ValueError(
             f"label feature {label_key!r} has no labels in {sum(counted.values())} "
-            f"records. Is it the right feature? The first ones have {names}."
+            "records. Is it the right feature? The first ones have "
+            f"{files.features.names}."
         )
-    source = {"files": len(files), "file_pattern": str(file_pattern)}
+    source = {"files": len(files.names), "file_pattern": str(file_pattern)}
     return to_label_counts(counted, spec, source)
 
 
 def find_spec(
-    files: Sequence[str],
-    compressions: Sequence[str],
-    label_key: str,
-    group_by: Sequence[ColumnSpec] = (),
-    skip: bool = False,
+    files: RecordFiles, label_key: str, group_by: Sequence[ColumnSpec] = ()
 ) -> CountSpec:
     """Returns what to count, with types as the first records have them.
 
@@ -94,11 +86,10 @@ def find_spec(
       ValueError: a column is not there, has floats but no boundaries or bytes and
         boundaries, or quantiles that are not yet boundaries.
     """
-    features = Features(files, compressions, skip)
     columns = []
     for column in group_by:
         name = column_name(column)
-        dtype = features.dtype("column of group_by", name)
+        dtype = files.features.dtype("column of group_by", name)
         boundaries = column.boundaries if isinstance(column, Bucket) else None
         if isinstance(column, Bucket) and boundaries is None:
             raise ValueError(
@@ -114,12 +105,12 @@ def find_spec(
         if kind == "bytes" and boundaries is not None:
             raise ValueError(f"Bucket {name!r} needs numbers, the feature has bytes.")
         columns.append(Column(name, kind, boundaries=boundaries))
-    return CountSpec(label_key, features.label_dtype(label_key), tuple(columns))
+    dtype = files.features.label_dtype(label_key)
+    return CountSpec(label_key, dtype, tuple(columns))
 
 
 def count_files(
-    files: Iterable[str],
-    compressions: Iterable[str],
+    files: RecordFiles,
     spec: CountSpec,
     options: InputOptions,
     progress: Callable[[int], None] | None = None,
@@ -128,7 +119,6 @@ def count_files(
 
     Args:
       files: the files.
-      compressions: compression of each.
       spec: what to count.
       options: as `count_labels`.
       progress: as `count_labels`.
@@ -151,7 +141,7 @@ def count_files(
                 parts.append((flat, values.row_lengths()))
         return tuple(parts)
 
-    reader = Reader(list(files), list(compressions), features, options)
+    reader = Reader(files, features, options)
     chunks = reader.read_all(values_of)
     counted = collections.Counter()
     for first, *others in chunks.as_numpy_iterator():

@@ -5,8 +5,8 @@ the graphs of `input_fn` take tenths of a second. The decision is that of `input
 the same ops; what cannot be read or parsed is left to the same `Recovery`.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,13 +14,15 @@ import tensorflow as tf
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import files
-from tfx_resampling.records.files import Features
-from tfx_resampling.records.reader import Chunk, Lost, Reader, chunk_size, graph_options
+from tfx_resampling.records.files import MAX_CHUNK, RecordFiles
+from tfx_resampling.records.reader import Chunk, Lost, Reader, graph_options
 from tfx_resampling.shards.manifest import check_natural
 
 # What is counted, in records (emitted: in copies).
 COUNTS = ("read", "dropped", "emitted", "corrupt")
+
+# Makes a named tuple of tensors of a chunk, in graph; it gets the rule to decide with.
+Use = Callable[[Chunk, DecisionRule], Any]
 
 
 class Scanned(NamedTuple):
@@ -31,47 +33,64 @@ class Scanned(NamedTuple):
       hashes: uint64 [n], `draws.seeded_hash` of each.
       factors: float64 [n], final repeat factors.
       copies: int64 [n], copies over all epochs that were asked for.
-      num_read: records that were looked at.
-      num_corrupt: records that were left out.
+      num_read: int64 scalar, records that were looked at.
+      num_corrupt: int64 scalar, records that were left out.
     """
 
     serialized: np.ndarray
     hashes: np.ndarray
     factors: np.ndarray
     copies: np.ndarray
-    num_read: int
-    num_corrupt: int
+    num_read: np.ndarray
+    num_corrupt: np.ndarray
 
     @property
     def counts(self) -> dict[str, int]:
         """Numbers by the names `COUNTS`; "dropped" are those without a copy."""
-        dropped = self.num_read - int((self.copies > 0).sum())
-        emitted = int(self.copies.sum())
-        return dict(zip(COUNTS, (self.num_read, dropped, emitted, self.num_corrupt)))
+        read, kept = int(self.num_read), int((self.copies > 0).sum())
+        emitted, corrupt = int(self.copies.sum()), int(self.num_corrupt)
+        return dict(zip(COUNTS, (read, read - kept, emitted, corrupt)))
+
+
+def decided(chunk: Chunk, rule: DecisionRule, epochs: int, dropped: bool) -> Scanned:
+    """Returns, as tensors, the records of a chunk with their copies in some epochs.
+
+    Args:
+      chunk: the records.
+      rule: what decides.
+      epochs: number of epochs, from the chunk's on.
+      dropped: whether to hand out records without copies too.
+    """
+    hashes, factors, copies = rule.decide(chunk, epochs)
+    columns = [chunk.serialized, hashes, factors, copies]
+    if not dropped:
+        # Here, so that what is dropped is never made into Python's objects.
+        columns = [tf.boolean_mask(column, copies > 0) for column in columns]
+    return Scanned(*columns, tf.size(copies, tf.int64), chunk.skipped)
 
 
 class Scanner:
-    """Reads files one by one and decides on their records.
+    """Reads files one by one and hands their records to a function of the rule."""
 
-    What it yields of a chunk is what `_decided` makes of it, and then `_as_numpy`.
-    """
-
-    def __init__(self, plan: Plan, options: InputOptions, dropped: bool = False):
+    def __init__(self, plan: Plan, options: InputOptions):
         """Makes a scanner.
 
         Args:
           plan: the plan.
-          options: `start_epoch`, `epochs` (None: one), `compression`, `on_corrupt`;
-            `chunk_size` None follows the records.
-          dropped: whether records without copies are handed out too.
+          options: `start_epoch`, `compression`, `on_corrupt`; `chunk_size` None
+            follows the records.
         """
         self._plan = plan
         self._options = options
-        self._dropped = dropped
-        self._rules = {}
+        self._graphs = {}
 
-    def scan(self, name: str) -> Iterator[Scanned]:
-        """Yields the records of a file, in their order, a chunk at a time.
+    def scan(self, name: str, use: Use) -> Iterator[Any]:
+        """Yields what `use` makes of the records of a file, in order, chunk by chunk.
+
+        Args:
+          name: the file.
+          use: such as `decided`; its tensors come out as NumPy arrays. Its graph is
+            made once: give the same function for all files.
 
         Raises:
           ValueError: the label or key feature is of another type than the plan's, or
@@ -80,43 +99,52 @@ class Scanner:
             label that is not in the plan; the message names file and record, or label.
         """
         check_natural(name, self._plan)
-        (compression,) = files.compression_types([name], self._options.compression)
-        size, rule, decide = self._prepared(name, compression)
+        skip = self._options.on_corrupt == "skip"
+        files = RecordFiles((name,), self._options.compression, skip)
+        size, rule, graph = self._prepared(files, use)
         # TensorFlow's own threads read and decide the next chunks meanwhile.
-        chunks = tf.data.TFRecordDataset(name, compression).batch(size).prefetch(2)
-        iterator = iter(chunks.with_options(graph_options()))
+        chunks = tf.data.TFRecordDataset(name, files.compressions[0])
+        iterator = iter(chunks.batch(size).prefetch(2).with_options(graph_options()))
         position = 0
+
+        def recovered():
+            """Yields what can be used of this chunk, record by record, or raises."""
+            reader = Reader(files, rule.features, self._options)
+            fields = (self._options.start_epoch, 0, position, size)
+            region = Lost(*(tf.constant(field, tf.int64) for field in fields))
+            found = reader.recover(region, lambda chunk: use(chunk, rule))
+            yield from map(_as_numpy, found.with_options(graph_options()))
+
         while True:
             try:
                 serialized = next(iterator, None)
             except tf.errors.DataLossError:
-                yield from self._recovered(name, compression, rule, position, size)
+                yield from recovered()
                 return  # TensorFlow cannot read on.
             if serialized is None:
                 return
             try:
-                decided = decide(serialized, tf.constant(name))
+                found = graph(serialized, tf.constant(name))
             except tf.errors.InvalidArgumentError:
-                yield from self._recovered(name, compression, rule, position, size)
+                yield from recovered()
             else:
-                yield self._as_numpy(decided)
+                yield _as_numpy(found)
             position += size
 
-    def _prepared(self, name: str, compression: str):
+    def _prepared(self, files: RecordFiles, use: Use):
         """Returns records per chunk, the rule and its graph, by the first records."""
+        # What cannot be used is an error when its chunk is read, not here.
+        first = RecordFiles(files.names, files.compressions[0], skip=True)
+        key_dtype, size = tf.string, self._options.chunk_size or MAX_CHUNK
         try:
-            features: Features | None = Features([name], [compression], skip=True)
+            features = first.features
         except ValueError:
-            features = None  # Empty, or said when it is read.
-        key_feature = self._plan.key_feature
-        key_dtype = tf.string
-        size = self._options.chunk_size or chunk_size([0])
-        if features is not None:
+            pass  # No records, or none that can be parsed.
+        else:
             features.check_label(self._plan.label_key, self._plan.label_dtype)
-            if key_feature is not None:
-                key_dtype = features.dtype("key_feature", key_feature)
-            size = self._options.chunk_size or chunk_size(features.record_bytes)
-        if key_dtype not in self._rules:
+            key_dtype = features.key_dtype(self._plan.key_feature)
+            size = self._options.chunk_size or first.chunk_size
+        if (key_dtype, use) not in self._graphs:
             rule = DecisionRule(self._plan, key_dtype)
 
             # Traced once, for all files.
@@ -126,7 +154,7 @@ class Scanner:
                     tf.TensorSpec([], tf.string),
                 ]
             )
-            def decide(serialized, name):
+            def graph(serialized, name):
                 none = tf.constant(0, tf.int64)
                 chunk = Chunk(
                     epoch=tf.constant(self._options.start_epoch, tf.int64),
@@ -136,30 +164,12 @@ class Scanner:
                     serialized=serialized,
                     parsed=tf.io.parse_example(serialized, rule.features),
                     skipped=none,
-                    lost=Lost(none, none, none, none),
                 )
-                return self._decided(chunk, rule)
+                return use(chunk, rule)
 
-            self._rules[key_dtype] = rule, decide
-        return size, *self._rules[key_dtype]
+            self._graphs[key_dtype, use] = rule, graph
+        return size, *self._graphs[key_dtype, use]
 
-    def _decided(self, chunk: Chunk, rule: DecisionRule) -> tuple:
-        hashes, factors, copies = rule.decide(chunk, self._options.epochs or 1)
-        columns = (chunk.serialized, hashes, factors, copies)
-        if not self._dropped:
-            # Here, so that what is dropped is never made into Python's objects.
-            columns = [tf.boolean_mask(column, copies > 0) for column in columns]
-        return (*columns, tf.size(copies, tf.int64), chunk.skipped)
 
-    def _recovered(self, name, compression, rule, position, size) -> Iterator[Scanned]:
-        """Yields what can be used of a chunk, record by record, or raises."""
-        reader = Reader([name], [compression], rule.features, self._options)
-        fields = (self._options.start_epoch, 0, position, size)
-        region = Lost(*(tf.constant([field], tf.int64) for field in fields))
-        found = reader.recover(region, lambda chunk: self._decided(chunk, rule))
-        for decided in found.with_options(graph_options()):
-            yield self._as_numpy(decided)
-
-    def _as_numpy(self, decided) -> Scanned:
-        *columns, num_read, num_corrupt = (part.numpy() for part in decided)
-        return Scanned(*columns, int(num_read), int(num_corrupt))
+def _as_numpy(found):
+    return tf.nest.map_structure(lambda part: part.numpy(), found)

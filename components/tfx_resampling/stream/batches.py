@@ -1,6 +1,7 @@
-"""Samples -> batches of images and labels."""
+"""Samples of epochs -> batches of images and labels."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -9,8 +10,26 @@ from tfx_resampling.decision import labels
 from tfx_resampling.images import decode
 from tfx_resampling.options import ImageOptions, InputOptions, parallel_calls
 from tfx_resampling.records import graph_errors
-from tfx_resampling.records.files import Features
-from tfx_resampling.stream import blocks
+from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.stream import row_counts
+from tfx_resampling.stream.blocks import Samples
+from tfx_resampling.stream.epochs import Epochs
+
+
+class Batch(NamedTuple):
+    """Samples whose records are parsed.
+
+    Attributes:
+      x: name -> [n, ...], the features of `input_fn`; "image" may yet be encoded.
+      y: float32 [n, classes], multi-hot.
+      origins: int64 [n, 3], as in `Samples`.
+      counts: int64 [m, counts], `row_counts`, to be added up.
+    """
+
+    x: dict[str, tf.Tensor]
+    y: tf.Tensor
+    origins: tf.Tensor
+    counts: tf.Tensor
 
 
 class Batches:
@@ -18,9 +37,8 @@ class Batches:
 
     def __init__(
         self,
-        names: Sequence[str],
+        files: RecordFiles,
         plan: Plan,
-        features: Features,
         batch_size: int,
         drop_remainder: bool,
         image: ImageOptions | None,
@@ -31,67 +49,65 @@ class Batches:
         """Makes a batcher.
 
         Args:
-          names: the files.
-          plan, batch_size, drop_remainder, image, keep, options: as for `input_fn`.
-          features: what the records have.
+          files: the files.
+          plan: as for `input_fn`, like the following ones.
+          batch_size: samples per batch.
+          drop_remainder: whether to drop the smaller last batch of an epoch.
+          image: how images are decoded, if they are.
+          keep: features to hand on.
+          options: `on_corrupt`, `deterministic`, `num_parallel_calls`.
           counts: whether to hand counts on.
 
         Raises:
           ValueError: the records do not have the image or a feature to keep.
         """
-        self._names = tf.constant(list(names))
+        self._names = tf.constant(files.names)
         self._label_key = plan.label_key
         self._vocabulary = labels.Vocabulary(plan.classes, plan.label_dtype)
         self._batch_size, self._drop_remainder = batch_size, drop_remainder
         self._image = image
-        self._spec = labels.feature_spec(plan.label_key, plan.label_dtype)
-        self._kept = {
-            name: tf.io.FixedLenFeature([], features.dtype("keep", name))
+        self._keep = tuple(keep)
+        self._spec: dict[str, Any] = {
+            name: tf.io.FixedLenFeature([], files.features.dtype("keep", name))
             for name in keep
         }
         if image is not None:
-            features.dtype("ImageOptions(key=...)", image.key)
+            files.features.dtype("ImageOptions(key=...)", image.key)
             self._spec[image.key] = tf.io.FixedLenFeature([], tf.string)
+        # Last: the label feature may be among those to keep.
+        self._spec |= labels.feature_spec(plan.label_key, plan.label_dtype)
         self._counts = counts
         self._skip = options.on_corrupt == "skip"
         self._deterministic = options.deterministic
         self._parallel = parallel_calls(options)
 
-    def of_epoch(self, samples: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns the `blocks.Samples` of an epoch in batches, still to be `finish`ed.
+    def to_batches(self, epochs: Epochs) -> tf.data.Dataset:
+        """Returns (x, y) of the samples of all epochs, no batch of two of them.
 
-        Images stay encoded, unless those that do not decode are to be skipped: the
-        batches are then of what is left, and of one epoch all the same.
-        """
-        batches = self._rebatch(samples)
-        if self._image is None or not self._skip:
-            return batches
-
-        def count(pending, batch):
-            *columns, counts = batch
-            pending, counts = blocks.carried(pending, counts, tf.shape(columns[-1])[0])
-            return pending, (*columns, counts)
-
-        decoded = self._decoded(batches).scan(tf.zeros([4], tf.int64), count)
-        # Of a batch without images not even their size is known.
-        some = decoded.filter(lambda *batch: tf.size(batch[-1]) > 0)
-        return self._rebatch(some)
-
-    def finish(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns (x, y) of the batches of all epochs.
-
-        With `counts` they are ((x, y), counts), int64 [5]: the epoch, how many records
-        were scanned, dropped and skipped, and how many images were skipped, since the
-        batch before.
+        With `counts` they are ((x, y), counts), int64 [5]: the epoch, and behind it the
+        `row_counts` since the batch before.
         """
         if self._image is None:
-            return self._map(batches, lambda rows: self._finish(*self._parse(rows)))
-        if not self._skip:
-            batches = self._decoded(batches)
+            batches = epochs.each(self._rebatch)
+            return self._map(batches, lambda rows: self._finish(self._parse(rows)))
+        if self._skip:  # Batches are of what is left.
+            batches = epochs.each(
+                lambda samples: self._left(self._decoded(self._rebatch(samples)))
+            )
+        else:  # Between epochs images stay encoded, which takes less memory.
+            batches = self._decoded(epochs.each(self._rebatch))
         return self._map(batches, self._finish)
 
     def _rebatch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.rebatch(self._batch_size, self._drop_remainder)
+
+    def _left(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns the images of an epoch that did decode, in batches again."""
+        # Of a batch without images not even their size is known.
+        some = row_counts.carried(batches).filter(
+            lambda batch: tf.size(batch.origins) > 0
+        )
+        return self._rebatch(some)
 
     def _decoded(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         # Labels are parsed for a batch at once; its images are decoded by all cores
@@ -111,31 +127,44 @@ class Batches:
             deterministic=self._deterministic,
         )
 
-    def _parse(self, samples: blocks.Samples):
+    def _parse(self, samples: Samples) -> Batch:
         parsed = tf.io.parse_example(samples.serialized, self._spec)
-        found = labels.labels_of(parsed[self._label_key], self._vocabulary)
-        # Apart from the others: the label feature may be among those to keep.
-        kept = tf.io.parse_example(samples.serialized, self._kept) if self._kept else {}
-        x = {**kept, "seed": samples.seeds}
+        values = parsed[self._label_key]
+        found = labels.labels_of(values, self._vocabulary)
+        x = {name: parsed[name] for name in self._keep}
+        if self._label_key in x:
+            x[self._label_key] = self._single(values)
+        x["seed"] = samples.seeds
         if self._image is None:
             x["record"] = samples.serialized
         else:
             x["image"] = parsed[self._image.key]
         y = labels.multi_hot(found, self._vocabulary.size)
-        # The last count is that of images that do not decode: none so far.
-        counts = tf.pad(samples.counts, [[0, 0], [0, 1]])
-        return x, y, samples.origins, counts
+        return Batch(x, y, samples.origins, samples.counts)
 
-    def _decode(self, x: dict[str, tf.Tensor], y, origins, counts):
+    def _single(self, values: tf.RaggedTensor) -> tf.Tensor:
+        """Returns the label of each record as a kept feature."""
+        check = graph_errors.require(
+            tf.reduce_all(tf.equal(values.row_lengths(), 1)),
+            lambda: [
+                f"label feature {self._label_key} must have one value in every record "
+                "to be among those to keep. Leave it out of keep: y has the labels."
+            ],
+        )
+        with tf.control_dependencies([check]):
+            return tf.identity(values.flat_values)
+
+    def _decode(self, batch: Batch) -> tf.data.Dataset:
         """Returns a data set of one element: the batch, and its images that decode.
 
         These are (int64 [m], which of the batch; pixels [m, height, width, channels]).
         """
         image = self._image
-        which = tf.range(tf.shape(origins, tf.int64)[0])
+        which = tf.range(tf.shape(batch.origins, tf.int64)[0])
+        encoded = (which, batch.x["image"], batch.x["seed"])
         # Not to decode is an error that no op can catch, but that ignore_errors leaves
         # out, and a missing number gives away.
-        pixels = tf.data.Dataset.from_tensor_slices((which, x["image"], x["seed"])).map(
+        pixels = tf.data.Dataset.from_tensor_slices(encoded).map(
             lambda i, encoded, seed: (i, decode.decode_image(encoded, image), seed),
             num_parallel_calls=self._parallel,
             deterministic=True,
@@ -154,10 +183,9 @@ class Batches:
         pixels = pixels.batch(self._batch_size).concatenate(
             tf.data.Dataset.from_tensors((which[:0], none))
         )
-        batch = tf.data.Dataset.from_tensors((x, y, origins, counts))
-        return tf.data.Dataset.zip((batch, pixels))
+        return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(batch), pixels))
 
-    def _judge(self, batch, decoded):
+    def _judge(self, batch: Batch, decoded) -> Batch:
         """Raises where an image does not decode, or leaves it out."""
         x, y, origins, counts = batch
         which, pixels = decoded
@@ -181,18 +209,20 @@ class Batches:
         if not self._skip:
             size = self._batch_size if self._drop_remainder else None
             pixels = tf.ensure_shape(pixels, [size, *pixels.shape[1:]])
-            return {**x, "image": pixels}, y, origins, counts
-        more = tf.stack([0, 0, 0, num_missing])
-        counts = tf.concat([counts, more[tf.newaxis]], axis=0)
+            return Batch({**x, "image": pixels}, y, origins, counts)
+        more = row_counts.in_first_row(tf.constant(1), skipped_images=num_missing)
+        counts = tf.concat([counts, more], axis=0)
         x, y, origins = tf.nest.map_structure(
             lambda column: tf.gather(column, which), (x, y, origins)
         )
-        return {**x, "image": pixels}, y, origins, counts
+        return Batch({**x, "image": pixels}, y, origins, counts)
 
-    def _finish(self, x, y, origins, counts):
-        if self._image is not None and not self._kept:
+    def _finish(self, batch: Batch):
+        x = batch.x
+        if self._image is not None and not self._keep:
             x = x["image"]
         if not self._counts:
-            return x, y
-        latest = tf.reduce_max(origins[:, 0])[tf.newaxis]
-        return (x, y), tf.concat([latest, tf.reduce_sum(counts, axis=0)], axis=0)
+            return x, batch.y
+        latest = tf.reduce_max(batch.origins[:, 0])[tf.newaxis]
+        counts = tf.reduce_sum(batch.counts, axis=0)
+        return (x, batch.y), tf.concat([latest, counts], axis=0)

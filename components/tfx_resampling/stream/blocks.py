@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.records.reader import Chunk
+from tfx_resampling.stream import row_counts
 
 # Records in the first block of an epoch; each following one has twice as many, up to
 # `shuffle_records`. It is what must be read before the first batch.
@@ -29,9 +30,7 @@ class Survivors(NamedTuple):
       hashes: int64 [n], the bits of `draws.seeded_hash` of each.
       copies: int64 [n], >= 0. A row without copies has no record, only counts.
       origins: int64 [n, 3], epoch, index of the file, number of the record within it.
-      counts: int64 [n, 3], records that were scanned, dropped and skipped as corrupt,
-        to be added up.
-      lost: int64 [n, 4], the fields of a `records.Lost`.
+      counts: int64 [n, counts], `row_counts`, to be added up.
     """
 
     serialized: tf.Tensor
@@ -39,7 +38,6 @@ class Survivors(NamedTuple):
     copies: tf.Tensor
     origins: tf.Tensor
     counts: tf.Tensor
-    lost: tf.Tensor
 
 
 class Samples(NamedTuple):
@@ -49,7 +47,7 @@ class Samples(NamedTuple):
       serialized: string [n], the records.
       seeds: int64 [n, 2], a seed for each, `draws.sample_seeds`.
       origins: int64 [n, 3], as in `Survivors`.
-      counts: int64 [n, 3], as in `Survivors`; those of a block are in its first row.
+      counts: int64 [n, counts], as in `Survivors`; a block's are in its first row.
     """
 
     serialized: tf.Tensor
@@ -75,7 +73,6 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> Survivors:
 
     origins = tf.pad(chunk.numbers[:, tf.newaxis], [[0, 0], [2, 0]])
     origins += tf.stack([chunk.epoch, chunk.file, 0])
-    counts = tf.stack([scanned, scanned - num_kept, chunk.skipped])
     return Survivors(
         # The bytes are copied once, here.
         serialized=tf.cond(
@@ -86,8 +83,12 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> Survivors:
         hashes=rows(tf.bitcast(tf.gather(hashes, kept), tf.int64)),
         copies=rows(tf.gather(copies, kept)),
         origins=rows(tf.gather(origins, kept)),
-        counts=rows(counts[tf.newaxis]),
-        lost=rows(tf.stack(chunk.lost)[tf.newaxis]),
+        counts=row_counts.in_first_row(
+            num_rows,
+            scanned=scanned,
+            dropped=scanned - num_kept,
+            skipped_records=chunk.skipped,
+        ),
     )
 
 
@@ -144,27 +145,7 @@ def copies(
             counts=rows.counts,
         )
 
-    def count(pending, samples):
-        pending, counts = carried(pending, samples.counts, tf.shape(samples.seeds)[0])
-        return pending, samples._replace(counts=counts)
-
     samples = blocks.enumerate().map(
         replicate, num_parallel_calls=parallel, deterministic=True
     )
-    return samples.scan(tf.zeros([3], tf.int64), count)
-
-
-def carried(pending: tf.Tensor, counts: tf.Tensor, size: tf.Tensor):
-    """Puts counts into the first row of what they go with, if it has a row.
-
-    Args:
-      pending: int64 [k], counts of what came before and had no row.
-      counts: int64 [n, k], to be added up.
-      size: int32 scalar, rows that there are.
-
-    Returns:
-      What is pending now, int64 [k], and the counts, int64 [size, k].
-    """
-    total = pending + tf.reduce_sum(counts, axis=0)
-    placed = tf.pad(total[tf.newaxis], [[0, size], [0, 0]])[:size]
-    return tf.where(size > 0, tf.zeros_like(total), total), placed
+    return row_counts.carried(samples)

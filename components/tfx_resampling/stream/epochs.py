@@ -5,7 +5,7 @@ and the epoch. Options of speed, shuffling and sharding change their order only.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -13,94 +13,109 @@ import tensorflow as tf
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions, parallel_calls
-from tfx_resampling.records.reader import WHOLE, Lost, Reader, Shard
+from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.reader import WHOLE, Reader, Shard
 from tfx_resampling.shards.selection import Selection
 from tfx_resampling.stream import blocks
 
 
-def resampled(
-    files: Sequence[str],
-    compressions: Sequence[str],
-    rule: DecisionRule,
-    options: InputOptions,
-    finish: Callable[[tf.data.Dataset], tf.data.Dataset],
-    shard: Shard = WHOLE,
-    selection: Selection | None = None,
-) -> tf.data.Dataset:
-    """Returns what `finish` makes of the `blocks.Samples` of each epoch.
+class Epochs:
+    """The samples of each epoch."""
 
-    Epochs follow each other without mixing: the last sample of one comes before the
-    first of the next. Not so with `options.service`, whose workers take the files of
-    the next epoch as soon as those of the last are given out.
+    def __init__(
+        self,
+        files: RecordFiles,
+        rule: DecisionRule,
+        options: InputOptions,
+        shard: Shard = WHOLE,
+        selection: Selection | None = None,
+    ):
+        """Makes the epochs of `options`.
 
-    Args:
-      files: the files.
-      compressions: compression of each file.
-      rule: what decides.
-      options: see `InputOptions`.
-      finish: makes batches of a data set of `blocks.Samples`, of any number each.
-      shard: the part of the records that is read.
-      selection: which of the files an epoch needs; None for all.
-    """
-    parallel = parallel_calls(options)
-    decide = functools.partial(blocks.survivors, rule)
-    reader = Reader(files, compressions, rule.features, options, shard)
-    mine = shard.files(len(files))
-    num_files = len(mine)
-    end = np.iinfo(np.int64).max // num_files
-    if options.epochs is not None:
-        end = options.start_epoch + options.epochs
+        Args:
+          files: the files.
+          rule: what decides.
+          options: see `InputOptions`.
+          shard: the part of the records that is read.
+          selection: which of the files an epoch needs; None for all.
+        """
+        self._rule = rule
+        self._options = options
+        self._selection = selection
+        self._reader = Reader(files, rule.features, options, shard)
+        self._decide = functools.partial(blocks.survivors, rule)
+        self._files = shard.files(len(files.names))
+        self._num_shards, _ = shard.of_records(len(self._files))
 
-    def order(epoch):
-        indices = tf.constant(mine, tf.int64)
-        if options.shuffle_records <= 1:
-            return indices
-        seed = graph_draws.shuffle_seed(rule.seed, epoch, tf.constant(0, tf.int64))
-        return tf.random.experimental.stateless_shuffle(indices, seed)
+    def each(
+        self, use: Callable[[tf.data.Dataset], tf.data.Dataset]
+    ) -> tf.data.Dataset:
+        """Returns what `use` makes of the samples of each epoch, one after another.
 
-    def samples(survivors):
-        mixed = 1 if selection is None else selection.step
-        in_blocks = blocks.in_blocks(survivors, options.shuffle_records, mixed)
-        whole = in_blocks.flat_map(
-            # Before the block, whose samples carry the counts of what has none.
-            lambda block: reader.recover(
-                Lost(*tf.unstack(block.lost, axis=1)), decide
-            ).concatenate(tf.data.Dataset.from_tensors(block))
+        Epochs do not mix: the last sample of one comes before the first of the next.
+        Not so with `options.service`, whose workers take the files of the next epoch as
+        soon as those of the last are given out.
+
+        Args:
+          use: gets a data set of `blocks.Samples`, of any number each.
+        """
+        first, num_files = self._options.start_epoch, len(self._files)
+        end = np.iinfo(np.int64).max // num_files
+        if self._options.epochs is not None:
+            end = first + self._options.epochs
+        if self._options.service is not None:
+            # One range of (epoch, file): the service deals out what its first data set
+            # has, and epochs alone would leave each worker with whole ones.
+            dealt = tf.data.Dataset.range(first * num_files, end * num_files)
+            return use(self._samples(self._of_dealt(dealt)))
+        # Of one epoch at a time, but the next ones are begun before it has ended; else
+        # the cores would have nothing to do while the last blocks are taken.
+        return tf.data.Dataset.range(first, end).interleave(
+            lambda epoch: use(self._samples(self._survivors(epoch))),
+            cycle_length=1,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
-        return blocks.copies(whole, rule.seed, options.shuffle_records > 1, parallel)
 
-    if options.service is not None:
-        # One range of (epoch, file): the service deals out what its first data set has,
-        # and epochs alone would leave each worker with whole ones.
-        dealt = tf.data.Dataset.range(options.start_epoch * num_files, end * num_files)
-        sources = dealt.map(
-            lambda i: (i // num_files, order(i // num_files)[i % num_files])
-        )
-        if selection is not None:
-            sources = sources.filter(
-                lambda epoch, file: selection.needed(rule, epoch, file)
+    def _survivors(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        order = self._order(epoch)
+        if self._selection is None:
+            sources = tf.data.Dataset.from_tensor_slices(
+                (tf.fill([len(self._files)], epoch), order)
             )
-        return finish(samples(reader.read(sources, decide)))
-
-    def survivors(epoch):
-        if selection is None:
-            sources = (tf.fill([num_files], epoch), order(epoch))
-            sources = tf.data.Dataset.from_tensor_slices(sources)
-            return reader.read(sources, decide)
-        files, *streams = selection.streams(
-            rule, epoch, order(epoch), shard.of_records(len(mine))[0]
+            return self._reader.read(sources, self._decide)
+        files, *streams = self._selection.streams(
+            self._rule, epoch, order, self._num_shards
         )
-        dataset = tf.data.Dataset.from_tensor_slices(tuple(streams)).map(
+        sources = tf.data.Dataset.from_tensor_slices(tuple(streams)).map(
             lambda start, length, size: (epoch, files[start : start + length], size)
         )
         num_streams = tf.size(streams[0], tf.int64)
-        return reader.read_streams(dataset, decide, num_streams)
+        return self._reader.read_streams(sources, self._decide, num_streams)
 
-    # Of one epoch at a time, but the next ones are begun before it has ended; else the
-    # cores would have nothing to do while the last blocks are taken.
-    return tf.data.Dataset.range(options.start_epoch, end).interleave(
-        lambda epoch: finish(samples(survivors(epoch))),
-        cycle_length=1,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    def _of_dealt(self, dealt: tf.data.Dataset) -> tf.data.Dataset:
+        num_files = len(self._files)
+        sources = dealt.map(
+            lambda i: (i // num_files, self._order(i // num_files)[i % num_files])
+        )
+        if (selection := self._selection) is not None:
+            sources = sources.filter(
+                lambda epoch, file: selection.needed(self._rule, epoch, file)
+            )
+        return self._reader.read(sources, self._decide)
+
+    def _order(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Returns int64 [files], the order in which an epoch has the files."""
+        files = tf.constant(self._files, tf.int64)
+        if self._options.shuffle_records <= 1:
+            return files
+        part = tf.constant(0, tf.int64)
+        seed = graph_draws.shuffle_seed(self._rule.seed, epoch, part)
+        return tf.random.experimental.stateless_shuffle(files, seed)
+
+    def _samples(self, survivors: tf.data.Dataset) -> tf.data.Dataset:
+        shuffle_records = self._options.shuffle_records
+        mixed = 1 if self._selection is None else self._selection.step
+        in_blocks = blocks.in_blocks(survivors, shuffle_records, mixed)
+        parallel = parallel_calls(self._options)
+        return blocks.copies(in_blocks, self._rule.seed, shuffle_records > 1, parallel)

@@ -12,12 +12,11 @@ import tensorflow as tf
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import ImageOptions, InputOptions
-from tfx_resampling.records import files
-from tfx_resampling.records.files import Features
-from tfx_resampling.records.reader import WHOLE, Shard, chunk_size, graph_options
-from tfx_resampling.shards import selection as selection_lib
-from tfx_resampling.stream import epochs
+from tfx_resampling.records.files import FilePattern, RecordFiles
+from tfx_resampling.records.reader import WHOLE, Shard, graph_options
+from tfx_resampling.shards.selection import select
 from tfx_resampling.stream.batches import Batches
+from tfx_resampling.stream.epochs import Epochs
 from tfx_resampling.validate import check_integer
 
 if TYPE_CHECKING:  # Else Keras would be loaded with it.
@@ -33,7 +32,7 @@ _DEFAULT_OPTIONS = InputOptions()
 
 
 def input_fn(
-    file_pattern: files.FilePattern,
+    file_pattern: FilePattern,
     plan: Plan,
     *,
     batch_size: int,
@@ -125,18 +124,16 @@ def input_fn(
         raise ValueError("the plan emits nothing: every factor is 0.")
     if options.service is not None:
         _check_service(options.service, monitor)
-    names = files.match_files(file_pattern)
-    compressions = files.compression_types(names, options.compression)
-    features = Features(names, compressions, options.on_corrupt == "skip")
+    skip = options.on_corrupt == "skip"
+    files = RecordFiles.open(file_pattern, options.compression, skip)
+    features = files.features
     features.check_label(plan.label_key, plan.label_dtype)
     if options.chunk_size is None:
-        size = chunk_size(features.record_bytes)
-        options = dataclasses.replace(options, chunk_size=size)
-    rule = DecisionRule(plan, _key_dtype(features, plan.key_feature))
+        options = dataclasses.replace(options, chunk_size=files.chunk_size)
+    rule = DecisionRule(plan, features.key_dtype(plan.key_feature))
     batches = Batches(
-        names,
+        files,
         plan,
-        features,
         batch_size,
         drop_remainder,
         image,
@@ -144,13 +141,11 @@ def input_fn(
         options,
         counts=monitor is not None,
     )
-    selection = selection_lib.select(names, plan, options)
+    selection = select(files.names, plan, options)
     # Of a group an epoch may need a single file.
     shard = _shard(input_context, options, by_record=selection is not None)
-    dataset = epochs.resampled(
-        names, compressions, rule, options, batches.of_epoch, shard, selection
-    )
-    dataset = batches.finish(dataset)
+    epochs = Epochs(files, rule, options, shard, selection)
+    dataset = batches.to_batches(epochs)
     if options.service is not None:
         dataset = dataset.apply(
             tf.data.experimental.service.distribute(
@@ -170,7 +165,7 @@ def input_fn(
     if monitor is None:
         return dataset
     made_with = {
-        "files": _digest(names),
+        "files": _digest(files.names),
         "plan": _digest(plan.to_json()),
         "batch_size": str(batch_size),
         "drop_remainder": str(drop_remainder),
@@ -197,17 +192,6 @@ def _in_words(image: ImageOptions | None) -> str:
         augment = getattr(augment, "__qualname__", type(augment).__qualname__)
     fields = {**vars(image), "augment": augment}
     return ", ".join(f"{name}={value!r}" for name, value in fields.items())
-
-
-def _key_dtype(features: Features, key_feature: str | None) -> tf.DType:
-    if key_feature is None:
-        return tf.string
-    dtype = features.dtype("key_feature", key_feature)
-    if dtype == tf.float32:
-        raise ValueError(
-            f"key_feature {key_feature!r} has floats; keys are bytes or int64."
-        )
-    return dtype
 
 
 def _check_service(address: str, monitor: Optional["InputMonitor"]) -> None:
