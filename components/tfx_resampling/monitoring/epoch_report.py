@@ -1,7 +1,9 @@
 """What the input gave in one epoch of training: as numbers, a log line, and charts."""
 
 import dataclasses
+import math
 import os
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +16,53 @@ from tfx_resampling.core.plan import Plan
 _MAX_CHARTS = 100
 
 
+class Made(NamedTuple):
+    """How a data set was made, as far as it says how many samples there are.
+
+    Attributes:
+      batch_size: samples per batch.
+      drop_remainder: whether the smaller last batch of an epoch of data is dropped.
+      num_shards: of so many workers, which share the records, this is one.
+      epochs: epochs of the data, after which it ends; None: it does not.
+    """
+
+    batch_size: int
+    drop_remainder: bool = False
+    num_shards: int = 1
+    epochs: int | None = None
+
+
+class Planned(NamedTuple):
+    """What training gets in an epoch if everything goes as planned.
+
+    Attributes:
+      samples: the samples that the plan predicts.
+      made: how the data set was made.
+      is_cut: whether training was to end after a number of batches (`steps_per_epoch`)
+        and has had them; else the data ended.
+    """
+
+    samples: float
+    made: Made
+    is_cut: bool
+
+
+def planned(plan: Plan, made: Made, data_epoch: int, is_cut: bool) -> Planned:
+    """Returns what a plan predicts of an epoch of training.
+
+    Args:
+      plan: the plan.
+      made: how the data set was made.
+      data_epoch: the epoch of the data that training was in last.
+      is_cut: as in `Planned`. An epoch of training is then meant to be one of the data;
+        else it is all epochs that the data set has.
+    """
+    epochs = 1 if is_cut else made.epochs or 1
+    first = max(0, data_epoch + 1 - epochs)
+    records = map(plan.predicted_records_at, range(first, data_epoch + 1))
+    return Planned(sum(records) / made.num_shards, made, is_cut)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class EpochInput:
     """What the input gave in one epoch of training.
@@ -21,6 +70,7 @@ class EpochInput:
     Attributes:
       epoch: epoch of training, from 0.
       data_epoch: epoch of the data that the last batch is of, from 0.
+      batches: batches that training got.
       seconds: duration of training, without validation and backups.
       wait_seconds: how much of it training waited for batches; None where TensorFlow
         does not tell the time, with `tf.config.experimental.enable_op_determinism`.
@@ -30,10 +80,12 @@ class EpochInput:
       skipped_records: corrupt records skipped.
       skipped_images: undecodable images skipped.
       label_counts: int64 [classes], samples with each class.
+      planned: what `emitted` should be, and by what; None if nobody knows.
     """
 
     epoch: int
     data_epoch: int
+    batches: int
     seconds: float
     wait_seconds: float | None
     scanned: int
@@ -42,6 +94,7 @@ class EpochInput:
     skipped_records: int
     skipped_images: int
     label_counts: np.ndarray
+    planned: Planned | None = None
 
     @property
     def samples_per_second(self) -> float:
@@ -59,6 +112,35 @@ class EpochInput:
     def realised_shares(self) -> np.ndarray:
         """float64 [classes], share of each class in the label occurrences seen."""
         return factors.shares(self.label_counts)
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was skipped, in words."""
+        counted = (
+            (self.skipped_records, "corrupt record"),
+            (self.skipped_images, "undecodable image"),
+        )
+        return [f"{n:,} {what}{'s' if n > 1 else ''}" for n, what in counted if n]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Why there are fewer samples than planned, in words, beside what was skipped.
+
+        What chance decides is not among it, nor what `dropped` counts, which the plan
+        means to drop.
+        """
+        if self.planned is None or self.emitted >= self.planned.samples:
+            return []
+        samples, made, is_cut = self.planned
+        batches = max(1, math.ceil(samples / made.batch_size))
+        if is_cut and self.batches < batches:
+            return [
+                f"steps_per_epoch is below the plan's: {self.batches:,} batches instead "
+                f"of {batches:,}"
+            ]
+        if not is_cut and made.drop_remainder and made.batch_size > 1:
+            return [f"drop_remainder leaves out up to {made.batch_size - 1:,} samples"]
+        return []
 
     def predicted_shares(self, plan: Plan) -> np.ndarray | None:
         """Returns float64 [classes], what the plan predicts for the data's epoch.
@@ -84,38 +166,30 @@ def log(done: EpochInput, plan: Plan) -> None:
     """Logs a line, with the epoch numbered from 1; what was skipped is also a warning.
 
     For example "Input of epoch 3: scanned 120,000, dropped 96,011, emitted 24,033
-    samples, 5,210 samples/s, waited 1.3 % of the time, distance to the predicted
-    distribution 0.004; skipped 2 corrupt records, 1 undecodable image."
+    samples (planned 24,102), 5,210 samples/s, waited 1.3 % of the time, distance to the
+    predicted distribution 0.004; skipped 2 corrupt records, 1 undecodable image;
+    drop_remainder leaves out up to 63 samples."
     """
-    distance = done.distance(plan)
-    compared = (
-        ""
-        if distance is None
-        else f", distance to the predicted distribution {distance:.3f}"
-    )
-    waited = done.wait_share
-    skipped = ", ".join(
-        f"{count:,} {what}{'' if count == 1 else 's'}"
-        for count, what in (
-            (done.skipped_records, "corrupt record"),
-            (done.skipped_images, "undecodable image"),
-        )
-        if count
-    )
-    logging.info(
-        "Input of epoch %d: scanned %s, dropped %s, emitted %s samples, %s samples/s, "
-        "waited %s of the time%s%s.",
-        done.epoch + 1,
-        f"{done.scanned:,}",
-        f"{done.dropped:,}",
-        f"{done.emitted:,}",
-        f"{done.samples_per_second:,.0f}",
-        "an unknown part" if waited is None else f"{100 * waited:.1f} %",
-        compared,
-        f"; skipped {skipped}" if skipped else "",
-    )
+    name = f"Input of epoch {done.epoch + 1}:"
+    emitted = f"emitted {done.emitted:,} samples"
+    if done.planned is not None:
+        emitted += f" (planned {done.planned.samples:,.0f})"
+    waited, distance = done.wait_share, done.distance(plan)
+    share = "an unknown part" if waited is None else f"{100 * waited:.1f} %"
+    parts = [
+        f"scanned {done.scanned:,}",
+        f"dropped {done.dropped:,}",
+        emitted,
+        f"{done.samples_per_second:,.0f} samples/s",
+        f"waited {share} of the time",
+    ]
+    if distance is not None:
+        parts.append(f"distance to the predicted distribution {distance:.3f}")
+    skipped = [f"skipped {', '.join(done.skipped)}"] if done.skipped else []
+    why = "; ".join(["", *skipped, *done.left_out])
+    logging.info("%s %s%s.", name, ", ".join(parts), why)
     if skipped:
-        logging.warning("Input of epoch %d: skipped %s.", done.epoch + 1, skipped)
+        logging.warning("%s %s.", name, *skipped)
 
 
 class Charts:
@@ -129,9 +203,8 @@ class Charts:
     def write(self, done: EpochInput) -> None:
         """Writes the scalars, the histograms and the table of an epoch.
 
-        Histograms are over the labels: `input/realised_shares`, and how far each is
-        from what was planned, `input/realised_over_predicted`, 1 where it is as
-        planned. The charts of single labels leave some out; these have all.
+        Histograms are over the labels: `input/realised_shares`, and the ratio of each
+        to what was planned, `input/realised_over_predicted`, 1 for as planned. The charts of single labels leave some out; these have all.
         """
         predicted = done.predicted_shares(self._plan)
         scalars = {
@@ -142,6 +215,7 @@ class Charts:
             "wait_share": done.wait_share,
             "skipped_records": done.skipped_records,
             "skipped_images": done.skipped_images,
+            "planned": done.planned and done.planned.samples,
             "distance_to_predicted": done.distance(self._plan),
         }
         with self._writer.as_default(step=done.epoch):
@@ -164,15 +238,16 @@ class Charts:
 
     def _labels(self, done: EpochInput) -> list[int]:
         """Returns the labels with charts, the same in every epoch."""
-        if self._charted is None:
-            known = self._plan.grouping is None  # Else the counts are of groups.
-            counts = self._plan.counts if known else done.label_counts
-            order = np.argsort(-np.asarray(counts), kind="stable").tolist()
-            if len(order) > _MAX_CHARTS:
-                half = _MAX_CHARTS // 2
-                order = order[:half] + order[-half:]
-            self._charted = order
-        return self._charted
+        if self._charted is not None:
+            return self._charted
+        known = self._plan.grouping is None  # Else the counts are of groups.
+        counts = self._plan.counts if known else done.label_counts
+        order = np.argsort(-np.asarray(counts), kind="stable").tolist()
+        if len(order) > _MAX_CHARTS:
+            half = _MAX_CHARTS // 2
+            order = order[:half] + order[-half:]
+        self._charted = order
+        return order
 
     def _table(self, done: EpochInput, predicted: np.ndarray | None) -> str:
         columns = [

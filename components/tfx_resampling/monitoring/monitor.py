@@ -1,4 +1,4 @@
-"""Tells how the input of a training job does, and lets a killed job resume exactly.
+"""Reports on the input of a training job, and lets a killed job resume exactly.
 
 How waiting is measured: the monitor holds the iterator of the data set, and training
 asks it for one batch at a time, in its own thread; what counts is the time from asking
@@ -18,7 +18,7 @@ from absl import logging
 
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.monitoring import epoch_report
-from tfx_resampling.monitoring.epoch_report import EpochInput
+from tfx_resampling.monitoring.epoch_report import EpochInput, Made
 from tfx_resampling.monitoring.positions import Backups, optimizer_steps, random_states
 from tfx_resampling.monitoring.watched import Counts, WatchedDataset
 
@@ -40,7 +40,8 @@ class InputMonitor(keras.callbacks.Callback):
                   callbacks=[keras.callbacks.BackupAndRestore(backup_dir), monitor])
 
     Each epoch is a line in the log, numbered from 1 as Keras does, and an entry of
-    `history`, numbered from 0. The distance in it is the total variation, 0 to 1, of
+    `history`, numbered from 0. The line has how many samples were emitted and planned,
+    and what explains a difference, apart from chance. The distance in it is the total variation, 0 to 1, of
     the labels seen to those that the plan predicts for the data's epoch. A plan for
     groups predicts groups: no distance then.
 
@@ -88,12 +89,20 @@ class InputMonitor(keras.callbacks.Callback):
         self.backup_dir = backup_dir
         self._backups: Backups | None = None
         self._watched: WatchedDataset | None = None
+        self._made: Made | None = None
         self._label_counts = np.zeros(len(plan.classes), np.int64)
         self._samples = 0
         self._next_epoch: int | None = None  # After the last that ended here.
 
     def watch(
-        self, dataset: tf.data.Dataset, made_with: Mapping[str, str] | None = None
+        self,
+        dataset: tf.data.Dataset,
+        made_with: Mapping[str, str] | None = None,
+        *,
+        batch_size: int | None = None,
+        drop_remainder: bool = False,
+        num_shards: int = 1,
+        epochs: int | None = None,
     ) -> tf.data.Dataset:
         """Returns the data set to train on, of (x, y); `input_fn` calls this.
 
@@ -104,6 +113,11 @@ class InputMonitor(keras.callbacks.Callback):
           dataset: ((x, y), stats), see `WatchedDataset`.
           made_with: what it is made with, by name, in words. A job that is started
             again with something else is an error that tells what.
+          batch_size: samples per batch, to tell how many samples are planned; None:
+            that is not told.
+          drop_remainder: whether an epoch's smaller last batch is dropped.
+          num_shards: of so many workers, which share the records, this is one.
+          epochs: epochs of the data, after which it ends; None: it does not.
 
         Raises:
           ValueError: a second data set, or one that `backup_dir` cannot save.
@@ -118,6 +132,8 @@ class InputMonitor(keras.callbacks.Callback):
         if self.backup_dir is not None:
             self._backups = Backups(self.backup_dir, watched.iterator, made_with or {})
         self._watched = watched
+        if batch_size is not None:
+            self._made = Made(batch_size, drop_remainder, num_shards, epochs)
         self._counted = watched.read()
         self._start_epoch(0, None)
         return watched.dataset
@@ -160,9 +176,16 @@ class InputMonitor(keras.callbacks.Callback):
         if self._saved != epoch + 1:
             self._save(epoch + 1)
         now = self._watching().read()
-        taken = self._taken(now)._asdict()
-        del taken["batches"]
-        done = EpochInput(epoch=epoch, seconds=seconds, **taken)
+        taken = self._taken(now)
+        planned = None
+        if self._made is not None:
+            is_cut = self._batches is not None and taken.batches >= self._batches
+            planned = epoch_report.planned(
+                self.plan, self._made, taken.data_epoch, is_cut
+            )
+        done = EpochInput(
+            epoch=epoch, seconds=seconds, planned=planned, **taken._asdict()
+        )
         self._label_counts = self._label_counts + done.label_counts
         self._samples += done.emitted
         self._counted = now

@@ -175,7 +175,15 @@ def input_fn(
         # The number of threads changes nothing.
         "options": str(dataclasses.replace(options, num_parallel_calls=None)),
     }
-    return monitor.watch(dataset, made_with)
+    return monitor.watch(
+        dataset,
+        made_with,
+        # Nobody knows a consumer's share of a service's job.
+        batch_size=None if options.service_job else batch_size,
+        drop_remainder=drop_remainder,
+        num_shards=shard.num_shards,
+        epochs=options.epochs,
+    )
 
 
 def _digest(value) -> str:
