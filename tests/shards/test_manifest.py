@@ -43,12 +43,12 @@ def test_json_round_trip():
 )
 def test_a_manifest_is_read_strictly(change, message):
     fields = {**json.loads(LAYOUT.to_json()), **change}
-    with pytest.raises(ValueError, match=f"layout is not valid: .*{message}"):
+    with pytest.raises(ValueError, match=f"manifest is not valid: .*{message}"):
         Manifest.from_json(json.dumps(fields))
 
 
 def test_no_json():
-    with pytest.raises(ValueError, match="layout is not valid"):
+    with pytest.raises(ValueError, match="manifest is not valid"):
         Manifest.from_json("{")
 
 

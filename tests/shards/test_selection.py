@@ -227,7 +227,7 @@ def test_a_missing_shard_is_named(stratified, tmp_path):
 def test_a_damaged_manifest_is_named(stratified, tmp_path):
     shutil.copytree(stratified, tmp_path / "copy")
     pathlib.Path(f"{tmp_path}/copy.manifest.json").write_text("{}")
-    with pytest.raises(ValueError, match="copy.manifest.json': layout is not valid"):
+    with pytest.raises(ValueError, match="copy.manifest.json': manifest is not valid"):
         batches(f"{tmp_path}/copy/*")
 
 

@@ -1,5 +1,5 @@
 """The plan's rule in a TensorFlow graph: chunks of records in, copies out.
 
-In: a `Plan` and chunks. Out: hashes, repeat factors and copies, the bits of `core.draws`.
+In: a `Plan` and chunks. Out: hashes, repeat factors and copies, as of `core.draws`.
 May import: `core`, `records`, `options`, TensorFlow.
 """

@@ -83,10 +83,21 @@ def copies(uniforms: tf.Tensor, before: tf.Tensor, after: tf.Tensor) -> tf.Tenso
     return tf.cast(tf.floor(uniforms + after) - tf.floor(uniforms + before), tf.int64)
 
 
-def shuffle_seed(seed: int, epoch: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
-    """Returns int64 [2] for stateless ops: of a part of an epoch; int64 scalars."""
+def shuffled(
+    values: tf.Tensor, seed: int, epoch: tf.Tensor, part: tf.Tensor
+) -> tf.Tensor:
+    """Returns `values` [n] in another order, the same whenever it is asked for.
+
+    Args:
+      values: of any type.
+      seed: the plan's seed.
+      epoch: int64 scalar.
+      part: int64 scalar; each part of an epoch has an order of its own.
+    """
     start = np.array(draws.hashed_seed(seed), np.uint64).view(np.int64)
-    return tf.stack([epoch + start, part])
+    # TensorFlow's stubs do not have it.
+    shuffle = tf.random.experimental.stateless_shuffle  # pyright: ignore[reportAttributeAccessIssue]
+    return shuffle(values, tf.stack([epoch + start, part]))
 
 
 def sample_seeds(

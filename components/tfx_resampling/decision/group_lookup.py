@@ -4,15 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.groups import Column, Grouping
-from tfx_resampling.decision.labels import Vocabulary
+from tfx_resampling.decision.labels import Vocabulary, feature_spec
 from tfx_resampling.records import graph_errors
-
-_DTYPES = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
-
-
-def feature_spec(name: str, dtype: str) -> dict[str, tf.io.RaggedFeature]:
-    """Returns the parsing spec of a column."""
-    return {name: tf.io.RaggedFeature(_DTYPES[dtype], row_splits_dtype=tf.int64)}
 
 
 def check_single(values: tf.RaggedTensor, name: str, file: tf.Tensor) -> tf.Operation:

@@ -65,10 +65,10 @@ class Vocabulary:
         return tf.where(known, tf.gather(self._ids, slots), self.size)
 
 
-def feature_spec(label_key: str, label_dtype: str) -> dict:
-    """Returns the parsing spec of the label feature: 0 to n values per record."""
-    dtype = tf.int64 if label_dtype == "int64" else tf.string
-    return {label_key: tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)}
+def feature_spec(name: str, dtype: str) -> dict[str, tf.io.RaggedFeature]:
+    """Returns the parsing spec of a feature, "bytes", "int64" or "float"."""
+    kind = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}[dtype]
+    return {name: tf.io.RaggedFeature(kind, row_splits_dtype=tf.int64)}
 
 
 def labels_of(values: tf.RaggedTensor, vocabulary: Vocabulary) -> Labels:

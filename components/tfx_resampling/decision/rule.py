@@ -1,26 +1,38 @@
-"""Chunks of records -> resampled samples, by the plan's decision rule.
+"""The plan's decision rule in graph ops: what becomes of the records of a chunk.
 
-Guarantee: which samples an epoch emits is a function of the plan, its seed, the records
-and the epoch. Options of speed, shuffling and sharding change their order only.
+Guarantee: how many copies a record has in an epoch is a function of the plan, the
+record and the epoch alone.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from tfx_resampling.core import draws as core_draws
+from tfx_resampling.core.draws import quantize
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.decision import graph_draws, group_lookup
-from tfx_resampling.decision import labels as labels_lib
+from tfx_resampling.decision import graph_draws
+from tfx_resampling.decision.group_lookup import GroupLookup
+from tfx_resampling.decision.labels import (
+    Labels,
+    Vocabulary,
+    check_known,
+    feature_spec,
+    labels_of,
+)
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.reader import Chunk
 
 
 class DecisionRule:
-    """The plan's rule as graph ops: chunks of records in, copies out.
+    """Decides on chunks of records: their uniforms, repeat factors and copies.
+
+    A record's copies in epoch e are floor(u + P_{e+1}) - floor(u + P_e): u is its
+    uniform, from a hash of the plan's seed and the record's key, and P_e are the copies
+    that its repeat factor and the schedule make due before epoch e (`core.draws`). The
+    factor is that of its group, or its labels' factors combined.
 
     Attributes:
-      features: what of the records it must know, for `chunks.Reader`.
+      features: the parsing spec of the features that decide, for `records.Reader`.
     """
 
     def __init__(self, plan: Plan, key_dtype: tf.DType = tf.string):
@@ -34,12 +46,12 @@ class DecisionRule:
         self._unknown_is_error = plan.unknown_labels == "error"
         factors = [*plan.factors, plan.unknown_factor]
         self._factors = np.array(factors, np.float64)
-        self._unlabeled = float(core_draws.quantize(plan.unlabeled_factor))
+        self._unlabeled = float(quantize(np.array(plan.unlabeled_factor)))
         if plan.grouping is None:
-            self._vocabulary = labels_lib.Vocabulary(plan.groups, plan.label_dtype)
-            self.features = labels_lib.feature_spec(plan.label_key, plan.label_dtype)
+            self._vocabulary = Vocabulary(plan.groups, plan.label_dtype)
+            self.features = feature_spec(plan.label_key, plan.label_dtype)
         else:
-            self._groups = group_lookup.GroupLookup(plan.grouping)
+            self._groups = GroupLookup(plan.grouping)
             self.features = self._groups.features
         self._schedule = Schedule.parse(plan.schedule)
         if plan.key_feature is not None:
@@ -88,17 +100,17 @@ class DecisionRule:
         """Number of labels, or groups, that the plan knows."""
         return len(self._plan.groups)
 
-    def units(self, chunk: Chunk) -> labels_lib.Labels:
+    def units(self, chunk: Chunk) -> Labels:
         """Returns the labels of the records of a chunk, or their groups.
 
         Unknown ones are `num_units`.
         """
         if self._plan.grouping is None:
             values = chunk.parsed[self._plan.label_key]
-            return labels_lib.labels_of(values, self._vocabulary)
+            return labels_of(values, self._vocabulary)
         ids = self._groups.lookup(chunk.parsed, chunk.name)
         num_rows = tf.size(ids, tf.int64)
-        return labels_lib.Labels(ids, tf.range(num_rows), num_rows)
+        return Labels(ids, tf.range(num_rows), num_rows)
 
     def cumulative_factors(self, factors: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Returns float64 [n], the copies due before an epoch (int64 scalar)."""
@@ -108,11 +120,11 @@ class DecisionRule:
     def _by_label(self, parsed, name: tf.Tensor):
         """The graph twin of `core.factors.record_factors`: float64 [n], and a check."""
         values = parsed[self._plan.label_key]
-        labels = labels_lib.labels_of(values, self._vocabulary)
+        labels = labels_of(values, self._vocabulary)
         known = tf.no_op()
         if self._unknown_is_error:
             where = [f"label feature {self._plan.label_key} of ", name]
-            known = labels_lib.check_known(values, labels, self._vocabulary, where)
+            known = check_known(values, labels, self._vocabulary, where)
         rows, num_rows = labels.rows, labels.num_rows
         reduce = {
             "product": tf.math.unsorted_segment_prod,

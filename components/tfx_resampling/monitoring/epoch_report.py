@@ -135,8 +135,8 @@ class EpochInput:
         batches = max(1, math.ceil(samples / made.batch_size))
         if is_cut and self.batches < batches:
             return [
-                f"steps_per_epoch is below the plan's: {self.batches:,} batches instead "
-                f"of {batches:,}"
+                f"steps_per_epoch is below the plan's: {self.batches:,} batches "
+                f"instead of {batches:,}"
             ]
         if not is_cut and made.drop_remainder and made.batch_size > 1:
             return [f"drop_remainder leaves out up to {made.batch_size - 1:,} samples"]
@@ -204,7 +204,8 @@ class Charts:
         """Writes the scalars, the histograms and the table of an epoch.
 
         Histograms are over the labels: `input/realised_shares`, and the ratio of each
-        to what was planned, `input/realised_over_predicted`, 1 for as planned. The charts of single labels leave some out; these have all.
+        to what was planned, `input/realised_over_predicted`, 1 for as planned. Charts
+        of single labels leave some out; the histograms have all.
         """
         predicted = done.predicted_shares(self._plan)
         scalars = {

@@ -10,6 +10,7 @@ tf.distribute, which asks from a thread of its own.
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,7 +34,6 @@ class InputMonitor(keras.callbacks.Callback):
     What is counted is what training took; validation is not.
 
     Example:
-
         monitor = InputMonitor(plan, log_dir=run_dir, backup_dir=backup_dir)
         batches = input_fn(files, plan, batch_size=64, monitor=monitor)
         model.fit(batches, epochs=10, steps_per_epoch=plan.steps_per_epoch(64),
@@ -41,9 +41,9 @@ class InputMonitor(keras.callbacks.Callback):
 
     Each epoch is a line in the log, numbered from 1 as Keras does, and an entry of
     `history`, numbered from 0. The line has how many samples were emitted and planned,
-    and what explains a difference, apart from chance. The distance in it is the total variation, 0 to 1, of
-    the labels seen to those that the plan predicts for the data's epoch. A plan for
-    groups predicts groups: no distance then.
+    and what explains a difference, apart from chance. The distance in it is the total
+    variation, 0 to 1, of the labels seen to those that the plan predicts for the data's
+    epoch. A plan for groups predicts groups: no distance then.
 
     With `backup_dir`, training has to take the batches as they come. A `prefetch`
     behind `input_fn`, or Keras' class_weight, which makes one, is an error. Under a
@@ -160,7 +160,7 @@ class InputMonitor(keras.callbacks.Callback):
         """
         watched = self._watching()
         if self._backups is not None:
-            self._go_to(epoch)
+            self._go_to(epoch, self._backups)
         elif epoch and self._next_epoch is None:
             logging.warning(
                 "Training starts at epoch %d, but its input at the beginning, as "
@@ -197,18 +197,18 @@ class InputMonitor(keras.callbacks.Callback):
             self._charts.write(done)
 
     def on_train_begin(self, logs=None):
-        self._watching()
+        watched, model = self._watching(), self._keras_model
         if self._backups is None:
             return
-        with self.model.distribute_strategy.scope():
-            if tf.distribute.has_strategy() and not self._watched.gated:
+        with model.distribute_strategy.scope():
+            if tf.distribute.has_strategy() and not watched.gated:
                 raise ValueError(
                     "a tf.distribute strategy takes batches ahead of training, so that "
                     "the input could not be resumed exactly. Call input_fn within "
                     "strategy.scope(), or leave backup_dir out."
                 )
-        epoch = self.model._initial_epoch or 0
-        ahead = self._backups.are_ahead(epoch, optimizer_steps(self.model))
+        epoch = model._initial_epoch or 0
+        ahead = self._backups.are_ahead(epoch, optimizer_steps(model))
         if self._next_epoch is None and ahead:
             logging.warning(
                 "BackupAndRestore was killed between its two files: the weights are "
@@ -216,12 +216,12 @@ class InputMonitor(keras.callbacks.Callback):
                 epoch + 2,
                 epoch + 1,
             )
-            self.model._initial_epoch = epoch + 1
+            model._initial_epoch = epoch + 1
 
     def on_epoch_begin(self, epoch, logs=None):
-        steps = self.params.get("steps")
+        steps = (self.params or {}).get("steps")
         if steps is not None:
-            together = self.model.steps_per_execution
+            together = self._keras_model.steps_per_execution
             steps = math.ceil(steps / together) * together
         self.begin_epoch(epoch, steps)
 
@@ -229,7 +229,7 @@ class InputMonitor(keras.callbacks.Callback):
         if self._backups is None or self._batches is None:
             return
         first = not self._steps
-        self._steps += self.model.steps_per_execution
+        self._steps += self._keras_model.steps_per_execution
         if self._steps >= self._batches:
             # Not only at the end of the epoch, which BackupAndRestore may be told of
             # before: a kill in between would leave weights without a position.
@@ -246,6 +246,11 @@ class InputMonitor(keras.callbacks.Callback):
     def on_test_end(self, logs=None):
         if self._watched is not None:
             self._paused += time.monotonic() - self._test_started
+
+    @property
+    def _keras_model(self) -> Any:
+        """The model that Keras has set, with what its stubs leave out."""
+        return self.model
 
     def _watching(self) -> WatchedDataset:
         if self._watched is None:
@@ -269,9 +274,9 @@ class InputMonitor(keras.callbacks.Callback):
         waited = now.since(self._begun).wait_seconds
         return now.since(self._counted)._replace(wait_seconds=waited)
 
-    def _go_to(self, epoch: int) -> None:
+    def _go_to(self, epoch: int, backups: Backups) -> None:
         """Puts the data set where the epoch starts."""
-        watched, backups = self._watching(), self._backups
+        watched = self._watching()
         moved = watched.read().batches != self._counted.batches
         fresh = self._next_epoch is None
         here = epoch == self._next_epoch and (

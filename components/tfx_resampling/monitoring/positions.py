@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -31,12 +32,12 @@ class Backups:
           ValueError: the data set has state that cannot be saved.
         """
         self._directory = directory
-        self._iterator = iterator
+        self._iterator: Any = iterator  # Its stubs do not have what it can save.
         self._made_with = dict(made_with)
         self._checkpoint = tf.train.Checkpoint(iterator=iterator)
         try:
             # Making the iterator again is no way back: `shuffle` then has another seed.
-            self._first = iterator._serialize_to_tensors()
+            self._first = self._iterator._serialize_to_tensors()
         except tf.errors.OpError as error:
             raise ValueError(
                 "backup_dir needs a data set whose position can be saved, but: "

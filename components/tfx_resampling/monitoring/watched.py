@@ -6,7 +6,7 @@ the iterator stands, between two training steps, exactly behind the last batch t
 """
 
 import concurrent.futures
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -44,10 +44,9 @@ class Counts(NamedTuple):
 
     def since(self, start: "Counts") -> "Counts":
         """Returns what came after `start`."""
-        both = zip(self, start)
-        return Counts(
-            *(None if now is None else now - then for now, then in both)
-        )._replace(data_epoch=self.data_epoch)
+        both: Any = zip(self, start)
+        differences = [None if now is None else now - then for now, then in both]
+        return Counts(*differences)._replace(data_epoch=self.data_epoch)
 
 
 class WatchedDataset:
@@ -72,12 +71,12 @@ class WatchedDataset:
 
         Args:
           dataset: ((x, y), stats); y: float32 [batch, classes], multi-hot. stats: int64
-            [5]: epoch of the data, and as they arrive with this batch: records scanned,
-            dropped, corrupt and skipped, images undecodable and skipped.
+            [5]: epoch of the data, and the counts of `stream.row_counts` that arrive
+            with this batch.
           num_classes: number of columns of y.
           gated: see the class.
         """
-        self.iterator = iter(dataset)
+        self.iterator: Any = iter(dataset)
         self.gated = gated
         self._source = dataset
         self._has_clock = _has_clock()

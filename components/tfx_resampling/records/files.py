@@ -6,6 +6,7 @@ All of it is found when a pipeline is built; the features, from the first record
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -108,6 +109,11 @@ def _is_gzip(name: str) -> bool:
         return file.read(3) == b"\x1f\x8b\x08"  # RFC 1952: magic, deflate.
 
 
+def open_records(name: Any, compression: Any) -> tf.data.Dataset:
+    """Returns the serialized records of a file; both may be tensors."""
+    return tf.data.TFRecordDataset(name, compression)
+
+
 def first_records(files: RecordFiles, count: int) -> tuple[str, list[bytes]]:
     """Returns (name, up to `count` serialized records) of the first file with any.
 
@@ -116,10 +122,10 @@ def first_records(files: RecordFiles, count: int) -> tuple[str, list[bytes]]:
     """
     for name, compression in zip(files.names, files.compressions):
         try:
-            records = tf.data.TFRecordDataset(name, compression)
+            records = open_records(name, compression)
             if files.skip:
                 records = records.ignore_errors()
-            found = list(records.take(count).as_numpy_iterator())
+            found: list[Any] = list(records.take(count).as_numpy_iterator())
         except tf.errors.DataLossError as error:
             kind = compression or "uncompressed"
             raise ValueError(

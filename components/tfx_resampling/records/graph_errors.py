@@ -15,7 +15,6 @@ def require(
       condition: bool scalar.
       message: makes the parts of the message: strings, and string or integer scalars.
     """
-
     return tf.cond(
         condition, tf.no_op, lambda: tf.debugging.Assert(False, [joined(message())])
     )

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
-from tfx_resampling.records.files import MAX_CHUNK, RecordFiles
+from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +72,13 @@ class Lost(NamedTuple):
       epoch: int64 scalar, the epoch that they are read for.
       file: int64 scalar, index of the file.
       first: int64 scalar, first of them, counted within the shard.
-      count: int64 scalar, how many at most; the file may end before. 0 for none.
+      num_records: int64 scalar, how many at most; the file may end before. 0: none.
     """
 
     epoch: tf.Tensor
     file: tf.Tensor
     first: tf.Tensor
-    count: tf.Tensor
+    num_records: tf.Tensor
 
 
 class Chunk(NamedTuple):
@@ -128,12 +128,12 @@ class Records:
     def of(self, file: tf.Tensor) -> tuple[tf.Tensor, tf.data.Dataset]:
         """Returns the name of a file by its index, and its records, serialized."""
         name = tf.gather(self._files, file)
-        dataset = tf.data.TFRecordDataset(name, tf.gather(self._compressions, file))
+        dataset = open_records(name, tf.gather(self._compressions, file))
         if self.num_shards == 1:
             return name, dataset
         return name, dataset.shard(self.num_shards, self._index)
 
-    def parse(self, serialized: tf.Tensor):
+    def parse(self, serialized: Any):
         """Returns records [n] and name -> (values, row splits) of their features."""
         if not self.features:  # Not allowed in parse_example.
             return serialized, {}
@@ -163,8 +163,9 @@ def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
 
 def as_ragged(parsed) -> dict[str, tf.RaggedTensor]:
     """Returns the features that `Records.parse` gave, ragged."""
+    ragged: Any = tf.RaggedTensor  # TensorFlow's stubs do not have all of it.
     return {
-        key: tf.RaggedTensor.from_row_splits(*parts, validate=False)
+        key: ragged.from_row_splits(*parts, validate=False)
         for key, parts in parsed.items()
     }
 
@@ -204,11 +205,11 @@ class Recovery:
             return (position + 1, after), (record, is_end, position, offset, is_unread)
 
         records = numbered(records, end=("", True)).scan((zero, zero), locate)
-        records = records.skip(region.first).take(region.count)
+        records = records.skip(region.first).take(region.num_records)
         parsed = records.map(lambda *row: (row, self._records.parse([row[0]])))
         parsed = parsed.ignore_errors().map(lambda row, _: row)
         # For what is missing at the end of the region, if the file goes on after it.
-        close = ("", True, region.first + region.count, zero, False)
+        close = ("", True, region.first + region.num_records, zero, False)
         parsed = parsed.concatenate(tf.data.Dataset.from_tensors(close))
 
         def judge(expected, element):
@@ -237,7 +238,7 @@ class Recovery:
             lambda: [*self._what_is_wrong(name, rows, bad), " ", hint],
         )
         with tf.control_dependencies([reported]):
-            usable = ~rows.is_end
+            usable = tf.logical_not(rows.is_end)
         serialized, parsed = self._records.parse(rows.record[usable])
         return Chunk(
             epoch=region.epoch,
@@ -255,19 +256,14 @@ class Recovery:
         unparsed = [
             *("record ", self._records.numbers(rows.expected[row]), " of ", name),
             " cannot be parsed: it is no tf.train.Example, or a feature is of another ",
-            *(
-                "type than in the first records (",
-                ", ".join(self._records.features),
-                ").",
-            ),
+            f"type than in the first records ({', '.join(self._records.features)}).",
         ]
         unread = [
             *("corrupt or truncated TFRecord file ", name, ": record "),
             self._records.numbers(rows.position[row]),
         ]
-        if (
-            self._records.num_shards == 1
-        ):  # Else the sizes of other records are not known.
+        # Else the sizes of the records between are not known.
+        if self._records.num_shards == 1:
             unread += [" at byte ", rows.offset[row], " (uncompressed)"]
         unread += [" cannot be read, nor what follows it."]
         return [
@@ -360,7 +356,7 @@ class Reader:
         # All of a chunk happens in the thread that reads it, while it is in its cache,
         # and what `use` drops is freed where it was allocated.
         return sources.interleave(
-            lambda epoch, file: self._file(epoch, file, use, self._size),
+            lambda *source: self._file(*source, use, self._size),
             cycle_length=self._cycle_length,
             num_parallel_calls=self._parallel,
             deterministic=self._deterministic,
@@ -378,7 +374,8 @@ class Reader:
           num_streams: int64 scalar, how many there are.
         """
 
-        def one(epoch, files, size):
+        def one(*stream):
+            epoch, files, size = stream
             files = tf.data.Dataset.from_tensor_slices(files)
             return files.flat_map(lambda file: self._file(epoch, file, use, size))
 
@@ -446,7 +443,7 @@ class Reader:
             whole = tf.data.Dataset.from_tensors(used)
             # Not always concatenated: to begin a recovery costs as much as a chunk.
             variant = tf.cond(
-                lost.count > 0,
+                lost.num_records > 0,
                 lambda: tf.data.experimental.to_variant(
                     self.recover(lost, use).concatenate(whole)
                 ),

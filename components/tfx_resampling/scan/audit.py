@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from tfx_resampling.records.files import FilePattern, match_files
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.scan.decide import Scanner
 
-# Probability that any count is outside of its bound although the plan does what it says.
+# Probability that any count is outside of its bound although the plan is kept.
 _FALSE_ALARM = 1e-3
 
 
@@ -40,7 +40,7 @@ class Realised:
 
     @property
     def is_outside(self) -> np.ndarray:
-        """bool [labels + 1], whether a count is off its prediction by over its bound."""
+        """Bool [labels + 1], whether a count is off by more than its bound."""
         return np.abs(self.emitted - self.predicted) > self.bounds
 
 
@@ -106,7 +106,7 @@ def check_plan(
 
 
 class _Counted(NamedTuple):
-    """Sums over the records of a chunk.
+    """Sums over the records of a chunk; tensors in the graph, NumPy outside of it.
 
     Attributes:
       sums: float64 [3, labels + 1], of records, copies and their variance.
@@ -114,9 +114,9 @@ class _Counted(NamedTuple):
       num_corrupt: int64 scalar, records that were left out.
     """
 
-    sums: np.ndarray
-    num_read: np.ndarray
-    num_corrupt: np.ndarray
+    sums: Any
+    num_read: Any
+    num_corrupt: Any
 
 
 def _counted(chunk: Chunk, rule: DecisionRule, epochs: int) -> _Counted:

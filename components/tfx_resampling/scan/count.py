@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,7 +12,8 @@ import tensorflow as tf
 
 from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
 from tfx_resampling.core.groups import Bucket, Column, ColumnSpec, Grouping, column_name
-from tfx_resampling.decision import group_lookup, labels
+from tfx_resampling.decision.group_lookup import bucket_codes, check_single
+from tfx_resampling.decision.labels import feature_spec
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles
 from tfx_resampling.records.reader import Chunk, Reader
@@ -99,8 +101,8 @@ def find_spec(
         kind = {tf.string: "bytes", tf.int64: "int64", tf.float32: "float"}[dtype]
         if kind == "float" and boundaries is None:
             raise ValueError(
-                f"column {name!r} of group_by has floats: give a Bucket with boundaries "
-                "or quantiles."
+                f"column {name!r} of group_by has floats: give a Bucket with "
+                "boundaries or quantiles."
             )
         if kind == "bytes" and boundaries is not None:
             raise ValueError(f"Bucket {name!r} needs numbers, the feature has bytes.")
@@ -123,10 +125,10 @@ def count_files(
       options: as `count_labels`.
       progress: as `count_labels`.
     """
-    features = labels.feature_spec(spec.label_key, spec.label_dtype)
+    features = feature_spec(spec.label_key, spec.label_dtype)
     for column in spec.columns:
         # A column may be the label feature itself.
-        features |= group_lookup.feature_spec(column.name, column.dtype)
+        features |= feature_spec(column.name, column.dtype)
 
     def values_of(chunk: Chunk):
         values = chunk.parsed[spec.label_key]
@@ -135,8 +137,8 @@ def count_files(
             values = chunk.parsed[column.name]
             flat = values.flat_values
             if column.boundaries is not None:
-                flat = group_lookup.bucket_codes(flat, column.boundaries)
-            single = group_lookup.check_single(values, column.name, chunk.name)
+                flat = bucket_codes(flat, column.boundaries)
+            single = check_single(values, column.name, chunk.name)
             with tf.control_dependencies([single]):
                 parts.append((flat, values.row_lengths()))
         return tuple(parts)
@@ -158,9 +160,8 @@ def count_files(
 
 
 def _rows(values: np.ndarray, lengths: np.ndarray) -> list[list]:
-    ends = np.cumsum(lengths).tolist()
-    values = values.tolist()
-    return [values[end - n : end] for end, n in zip(ends, lengths.tolist())]
+    flat, ends = values.tolist(), np.cumsum(lengths).tolist()
+    return [flat[end - n : end] for end, n in zip(ends, lengths.tolist())]
 
 
 def to_label_counts(
@@ -190,7 +191,8 @@ def to_label_counts(
         (sorted({index[_text(v, spec.label_key)] for v in label_set}), n)
         for label_set, n in sets.items()
     )
-    common = dict(
+    make = functools.partial(
+        LabelCounts,
         label_key=spec.label_key,
         label_dtype=spec.label_dtype,
         num_records=sum(sets.values()),
@@ -199,18 +201,15 @@ def to_label_counts(
     )
     if spec.columns:
         grouping, counts = _grouping(counted, spec.columns)
-        return LabelCounts(
-            groups=grouping.names, counts=counts, grouping=grouping, **common
-        )
+        return make(groups=grouping.names, counts=counts, grouping=grouping)
     label_sets = LabelSets.from_sets([row for row, _ in rows], [n for _, n in rows])
     totals = label_sets.label_totals(label_sets.weights, len(classes))
-    return LabelCounts(
+    return make(
         groups=classes,
         counts=tuple(int(total) for total in totals),
         num_unlabeled=sets.get((), 0),
         multi_label=any(len(row) > 1 for row, _ in rows),
         label_sets=label_sets,
-        **common,
     )
 
 
@@ -237,10 +236,7 @@ def _grouping(
         return value if index is None else index[_text(value, column.name)]
 
     coded = sorted(
-        (
-            tuple(map(code, values, resolved, indices)),
-            count,
-        )
+        (tuple(map(code, values, resolved, indices)), count)
         for values, count in groups.items()
     )
     grouping = Grouping(tuple(resolved), tuple(group for group, _ in coded))

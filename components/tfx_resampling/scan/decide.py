@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records.files import MAX_CHUNK, RecordFiles
+from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
 from tfx_resampling.records.reader import Chunk, Lost, Reader, graph_options
 from tfx_resampling.shards.manifest import check_natural
 
@@ -26,7 +26,7 @@ Use = Callable[[Chunk, DecisionRule], Any]
 
 
 class Scanned(NamedTuple):
-    """Some records of a file and what becomes of them.
+    """Some records of a file and what becomes of them; in a graph, as tensors.
 
     Attributes:
       serialized: object [n] of bytes, the records.
@@ -103,7 +103,7 @@ class Scanner:
         files = RecordFiles((name,), self._options.compression, skip)
         size, rule, graph = self._prepared(files, use)
         # TensorFlow's own threads read and decide the next chunks meanwhile.
-        chunks = tf.data.TFRecordDataset(name, files.compressions[0])
+        chunks = open_records(name, files.compressions[0])
         iterator = iter(chunks.batch(size).prefetch(2).with_options(graph_options()))
         position = 0
 
@@ -156,13 +156,14 @@ class Scanner:
             )
             def graph(serialized, name):
                 none = tf.constant(0, tf.int64)
+                parsed: Any = tf.io.parse_example(serialized, rule.features)
                 chunk = Chunk(
                     epoch=tf.constant(self._options.start_epoch, tf.int64),
                     file=none,
                     name=name,
                     numbers=tf.range(tf.size(serialized, tf.int64)),
                     serialized=serialized,
-                    parsed=tf.io.parse_example(serialized, rule.features),
+                    parsed=parsed,
                     skipped=none,
                 )
                 return use(chunk, rule)

@@ -1,10 +1,10 @@
 """Records of like repeat factor, cut by their uniforms: what lies together on disk.
 
-The decision rule keeps a record of factor r < 1 in an epoch if its uniform is in a window
-of width r, which moves on by r with every epoch. Where records of one factor lie sorted
-by uniform, an epoch therefore needs one stretch of them and nothing else. Factors that are
-nearly the same may share a class; their windows then drift apart with the epochs, by
-the difference of the factors each.
+The decision rule keeps a record of factor r < 1 in an epoch if its uniform number lies
+in a window of width r, which moves on by r with every epoch. Where records of one
+factor are sorted by their uniforms, an epoch therefore needs one stretch of them and
+nothing else. Factors that are nearly the same may share a class; their windows then
+drift apart by the difference of the factors in every epoch.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ class FactorClasses:
     def describe(self, cell: int) -> tuple[int, float, float, int, int]:
         """Returns class, lowest and highest factor, first and last uniform of a cell.
 
-        Bets are in units of 2**-32, both of them of the cell.
+        Uniforms are in units of 2**-32; both ends are part of the cell.
         """
         ends = np.cumsum(self.ranges)
         number = int(np.searchsorted(ends, cell, side="right"))
@@ -72,7 +72,7 @@ class FactorClasses:
 
 
 def in_ranges(hashes: np.ndarray, ranges) -> np.ndarray:
-    """Returns int64 [n]: in which of `ranges` equal ranges the uniform of each hash is.
+    """Returns int64 [n]: which of `ranges` equal ranges each hash's uniform is in.
 
     Args:
       hashes: uint64 [n], of which a uniform is the upper 32 bits.
@@ -92,23 +92,23 @@ def make(factors: np.ndarray, num_bytes: np.ndarray) -> FactorClasses:
     """
     order = np.argsort(factors)
     factors, num_bytes = np.asarray(factors)[order], np.asarray(num_bytes)[order]
-    groups = []  # of [low, high, bytes]
+    found = []  # of [low, high, bytes]
     for factor, size in zip(factors.tolist(), num_bytes.tolist()):
-        if groups and _join(groups[-1], factor, size):
-            groups[-1][1] = factor
-            groups[-1][2] += size
+        if found and _belongs(factor, size, found[-1]):
+            found[-1][1] = factor
+            found[-1][2] += size
         else:
-            groups.append([factor, factor, size])
+            found.append([factor, factor, size])
     return FactorClasses(
-        tuple(low for low, _, _ in groups),
-        tuple(high for _, high, _ in groups),
-        tuple(_num_ranges(high, size) for _, high, size in groups),
+        tuple(low for low, _, _ in found),
+        tuple(high for _, high, _ in found),
+        tuple(_num_ranges(high, size) for _, high, size in found),
     )
 
 
-def _join(group: list, factor: float, size: int) -> bool:
+def _belongs(factor: float, size: int, found: list) -> bool:
     """Returns whether a larger factor still belongs to a class."""
-    low, _, before = group
+    low, _, before = found
     if low == 0 or factor >= _ALWAYS > low:
         return False
     if low >= _ALWAYS:

@@ -30,7 +30,7 @@ _PER_CLASS = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")
 def manifest_path(directory: str) -> str:
     """Returns the path of the manifest of a directory: beside it, not in it.
 
-    Whatever reads all files of the directory is therefore not bothered by it.
+    So it does not disturb whatever reads all files of the directory.
     """
     return directory.rstrip("/") + ".manifest.json"
 
@@ -106,7 +106,7 @@ class Manifest:
             return cls(**fields)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"layout is not valid: {error}. Write the directory again."
+                f"manifest is not valid: {error}. Write the directory again."
             ) from None
 
 
@@ -130,18 +130,19 @@ def rule_digest(plan: Plan) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def needed(layout: Manifest, schedule: Schedule, epoch: int) -> np.ndarray:
+def needed(manifest: Manifest, schedule: Schedule, epoch: int) -> np.ndarray:
     """Returns bool [shards]: which shards may have records with copies in an epoch.
 
     A record of uniform u and factor r has copies if floor(u + P_{e+1}(r)) exceeds
     floor(u + P_e(r)) (`core.draws`). Both grow with u and r, so no record of a shard
-    has any unless that holds for its last uniform and largest factor on the left, and its
-    first uniform and smallest factor on the right.
+    has any unless that holds for its last uniform and largest factor on the left, and
+    its first uniform and smallest factor on the right.
     """
     resolution = 2.0**draws.RESOLUTION_BITS
-    lows, highs = (np.array(x, np.float64) for x in (layout.lows, layout.highs))
+    lows, highs = (np.array(x, np.float64) for x in (manifest.lows, manifest.highs))
     first, last = (
-        np.array(x) / resolution for x in (layout.first_uniforms, layout.last_uniforms)
+        np.array(x) / resolution
+        for x in (manifest.first_uniforms, manifest.last_uniforms)
     )
     before = draws.cumulative_factors(lows, schedule.cumulative(epoch), epoch)
     after = draws.cumulative_factors(highs, schedule.cumulative(epoch + 1), epoch + 1)
@@ -149,7 +150,7 @@ def needed(layout: Manifest, schedule: Schedule, epoch: int) -> np.ndarray:
 
 
 def read_manifest(directory: str) -> Manifest | None:
-    """Returns the layout of a directory of shards; None where it has none.
+    """Returns the manifest of a directory of shards; None where it has none.
 
     Raises:
       ValueError: a manifest that is not valid; the message names it.

@@ -11,10 +11,14 @@ from absl import logging
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.options import InputOptions
-from tfx_resampling.shards import manifest
-from tfx_resampling.shards.manifest import Manifest
+from tfx_resampling.shards.manifest import (
+    Manifest,
+    check_natural,
+    read_manifest,
+    rule_digest,
+)
 
-# Of a file that no layout knows.
+# Of a file that no manifest knows.
 _UNKNOWN_RECORDS = 10_000
 _COLUMNS = {
     "always": bool,
@@ -57,24 +61,24 @@ class Selection:
     def __init__(
         self,
         files: Sequence[str],
-        layouts: dict[str, Manifest],
-        rule_digest: str,
+        manifests: dict[str, Manifest],
+        digest: str,
         options: InputOptions,
     ):
         """Makes a selection.
 
         Args:
           files: all files, of stratified directories and others.
-          layouts: directory -> layout.
-          rule_digest: `manifest.rule_digest` of what the files are read with; those
+          manifests: directory -> its manifest.
+          digest: `rule_digest` of the plan that the files are read with; those
             of a directory that was laid out by another rule are all needed.
           options: `shuffle_records` and `cycle_length`.
         """
         columns: dict[str, list] = {name: [] for name in _COLUMNS}
         shards = {
-            os.path.join(directory, name): (layout, i)
-            for directory, layout in layouts.items()
-            for i, name in enumerate(layout.names)
+            os.path.join(directory, name): (manifest, i)
+            for directory, manifest in manifests.items()
+            for i, name in enumerate(manifest.names)
         }
         # (directory, class) -> number of its stream.
         numbers: dict[tuple, int] = {}
@@ -83,13 +87,13 @@ class Selection:
                 key = ("", index % options.cycle_length)
                 row = (True, 0.0, 0.0, 0, 0, _UNKNOWN_RECORDS)
             else:
-                layout, i = shards[name]
-                key = (os.path.dirname(name), layout.classes[i])
+                manifest, i = shards[name]
+                key = (os.path.dirname(name), manifest.classes[i])
                 row = (
-                    layout.rule != rule_digest,
-                    *(layout.lows[i], layout.highs[i]),
-                    *(layout.first_uniforms[i], layout.last_uniforms[i]),
-                    layout.records[i],
+                    manifest.rule != digest,
+                    *(manifest.lows[i], manifest.highs[i]),
+                    *(manifest.first_uniforms[i], manifest.last_uniforms[i]),
+                    manifest.records[i],
                 )
             number = numbers.setdefault(key, len(numbers))
             for column, value in zip(columns.values(), (*row, number)):
@@ -151,31 +155,31 @@ def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection
       ValueError: files that hold resampled samples already while the plan would
         resample them again, or a stratified directory of which not all files are given.
     """
-    layouts: dict[str, Manifest] = {}
+    manifests: dict[str, Manifest] = {}
     given: dict[str, list[str]] = {}
     for name in files:
-        manifest.check_natural(name, plan)
+        check_natural(name, plan)
         given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
-    digest = manifest.rule_digest(plan)
+    digest = rule_digest(plan)
     for directory, names in given.items():
-        layout = manifest.read_manifest(directory)
-        if layout is None:
+        manifest = read_manifest(directory)
+        if manifest is None:
             continue
-        missing = sorted(set(layout.names) - set(names))
+        missing = sorted(set(manifest.names) - set(names))
         if missing:
             raise ValueError(
-                f"file_pattern must match all {len(layout.names)} shards of "
+                f"file_pattern must match all {len(manifest.names)} shards of "
                 f"{directory!r}, which were written together; {len(missing)} are "
                 f"missing, such as {missing[0]!r}. Were they deleted?"
             )
-        if layout.mode == "materialize":
+        if manifest.mode == "materialize":
             continue
-        if layout.rule != digest:
+        if manifest.rule != digest:
             logging.warning(
                 "%r was stratified by another plan: every epoch reads all of it. Give "
                 "the plan that it was laid out by (not its applied()), or lay it out "
                 "by this one.",
                 directory,
             )
-        layouts[directory] = layout
-    return Selection(files, layouts, digest, options) if layouts else None
+        manifests[directory] = manifest
+    return Selection(files, manifests, digest, options) if manifests else None

@@ -87,15 +87,15 @@ class Batches:
         With `counts` they are ((x, y), counts), int64 [5]: the epoch, and behind it the
         `row_counts` since the batch before.
         """
-        if self._image is None:
+        if (image := self._image) is None:
             batches = epochs.each(self._rebatch)
             return self._map(batches, lambda rows: self._finish(self._parse(rows)))
         if self._skip:  # Batches are of what is left.
             batches = epochs.each(
-                lambda samples: self._left(self._decoded(self._rebatch(samples)))
+                lambda samples: self._left(self._decoded(self._rebatch(samples), image))
             )
         else:  # Between epochs images stay encoded, which takes less memory.
-            batches = self._decoded(epochs.each(self._rebatch))
+            batches = self._decoded(epochs.each(self._rebatch), image)
         return self._map(batches, self._finish)
 
     def _rebatch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -109,16 +109,18 @@ class Batches:
         )
         return self._rebatch(some)
 
-    def _decoded(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+    def _decoded(
+        self, batches: tf.data.Dataset, image: ImageOptions
+    ) -> tf.data.Dataset:
         # Labels are parsed for a batch at once; its images are decoded by all cores
         # together, so that it is early. The next batch is begun before it is done.
         decoded = self._map(batches, self._parse).interleave(
-            self._decode,
+            lambda batch: self._decode(batch, image),
             cycle_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return self._map(decoded, self._judge)
+        return self._map(decoded, lambda *row: self._judge(*row, image.key))
 
     def _map(self, dataset, function) -> tf.data.Dataset:
         return dataset.map(
@@ -128,7 +130,7 @@ class Batches:
         )
 
     def _parse(self, samples: Samples) -> Batch:
-        parsed = tf.io.parse_example(samples.serialized, self._spec)
+        parsed: dict[str, Any] = tf.io.parse_example(samples.serialized, self._spec)
         values = parsed[self._label_key]
         found = labels.labels_of(values, self._vocabulary)
         x = {name: parsed[name] for name in self._keep}
@@ -154,12 +156,11 @@ class Batches:
         with tf.control_dependencies([check]):
             return tf.identity(values.flat_values)
 
-    def _decode(self, batch: Batch) -> tf.data.Dataset:
+    def _decode(self, batch: Batch, image: ImageOptions) -> tf.data.Dataset:
         """Returns a data set of one element: the batch, and its images that decode.
 
         These are (int64 [m], which of the batch; pixels [m, height, width, channels]).
         """
-        image = self._image
         which = tf.range(tf.shape(batch.origins, tf.int64)[0])
         encoded = (which, batch.x["image"], batch.x["seed"])
         # Not to decode is an error that no op can catch, but that ignore_errors leaves
@@ -170,22 +171,23 @@ class Batches:
             deterministic=True,
         )
         pixels = pixels.ignore_errors()
-        if image.augment is None:
+        if (augment := image.augment) is None:
             pixels = pixels.map(lambda i, one, seed: (i, one))
         else:  # Its errors are not to be taken for those of an image.
             pixels = pixels.map(
-                lambda i, one, seed: (i, image.augment(one, seed)),
+                lambda i, one, seed: (i, augment(one, seed)),
                 num_parallel_calls=self._parallel,
                 deterministic=True,
             )
-        spec = pixels.element_spec[1]
+        spec: Any = pixels.element_spec
+        spec = spec[1]
         none = tf.zeros([0, *(side or 0 for side in spec.shape)], spec.dtype)
         pixels = pixels.batch(self._batch_size).concatenate(
             tf.data.Dataset.from_tensors((which[:0], none))
         )
         return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(batch), pixels))
 
-    def _judge(self, batch: Batch, decoded) -> Batch:
+    def _judge(self, batch: Batch, decoded, key: str) -> Batch:
         """Raises where an image does not decode, or leaves it out."""
         x, y, origins, counts = batch
         which, pixels = decoded
@@ -197,7 +199,7 @@ class Batches:
             row = tf.reduce_sum(tf.cast(there, tf.int64))
             hint = "Replace it, or set on_corrupt to skip."
             return [
-                *(f"{self._image.key} of record ", origins[row, 2], " of "),
+                *(f"{key} of record ", origins[row, 2], " of "),
                 *(tf.gather(self._names, origins[row, 1]), " does not decode: it is "),
                 *(decode.describe(x["image"][row]), ". "),
                 *(["Skipped ", num_missing, "."] if self._skip else [hint]),

@@ -6,6 +6,7 @@ sample by itself, which is what makes `Dataset.shuffle` and `Dataset.unbatch` sl
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.decision import graph_draws
@@ -105,7 +106,7 @@ def in_blocks(
     sizes, first = [max(shuffle_records, mixed)], max(_FIRST_BLOCK, mixed)
     while sizes[0] > first:
         sizes.insert(0, max(first, sizes[0] // 2))
-    return survivors.rebatch(sizes + sizes[-1:] * _NUM_BLOCKS)
+    return survivors.rebatch(np.array(sizes + sizes[-1:] * _NUM_BLOCKS, np.int64))
 
 
 def copies(
@@ -131,10 +132,8 @@ def copies(
         if shuffle:
             # Rows without a record have no epoch.
             epoch = tf.reduce_max(rows.origins[:, 0])
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(tf.size(source)),
-                graph_draws.shuffle_seed(seed, epoch, 1 + position),
-            )
+            rows_of = tf.range(tf.size(source))
+            order = graph_draws.shuffled(rows_of, seed, epoch, 1 + position)
             source, index = tf.gather(source, order), tf.gather(index, order)
         hashes = tf.bitcast(tf.gather(rows.hashes, source), tf.uint64)
         origins = tf.gather(rows.origins, source)

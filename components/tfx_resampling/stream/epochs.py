@@ -100,7 +100,7 @@ class Epochs:
         )
         if (selection := self._selection) is not None:
             sources = sources.filter(
-                lambda epoch, file: selection.needed(self._rule, epoch, file)
+                lambda *source: selection.needed(self._rule, *source)
             )
         return self._reader.read(sources, self._decide)
 
@@ -110,8 +110,7 @@ class Epochs:
         if self._options.shuffle_records <= 1:
             return files
         part = tf.constant(0, tf.int64)
-        seed = graph_draws.shuffle_seed(self._rule.seed, epoch, part)
-        return tf.random.experimental.stateless_shuffle(files, seed)
+        return graph_draws.shuffled(files, self._rule.seed, epoch, part)
 
     def _samples(self, survivors: tf.data.Dataset) -> tf.data.Dataset:
         shuffle_records = self._options.shuffle_records

@@ -9,6 +9,8 @@ only sums mean something: to cut blocks anew keeps the sums, and a batch has the
 of what was read for it.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 # What is counted, in records and in images.
@@ -47,6 +49,6 @@ def carried(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.scan(tf.zeros([len(NAMES)], tf.int64), step)
 
 
-def _as_first(row: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
+def _as_first(row: tf.Tensor, num_rows: Any) -> tf.Tensor:
     # Padded, then cut: there may be no row at all.
     return tf.pad(row[tf.newaxis], [[0, num_rows], [0, 0]])[:num_rows]
