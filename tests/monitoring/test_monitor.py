@@ -171,6 +171,8 @@ def test_history_has_what_each_epoch_took():
     assert found == dict(
         epoch=1,
         data_epoch=19 // DATA_STEPS,
+        batches=10,
+        planned=None,
         scanned=400,
         dropped=300,
         emitted=80,

@@ -8,13 +8,13 @@ from apache_beam.metrics import Metrics
 from tfx_resampling.beam.read import NAMESPACE
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
-from tfx_resampling.scan import count
+from tfx_resampling.scan.count import CountSpec, count_files
 
 # Nothing here has type hints that Beam would read: it does not know those of a Counter.
 
 
 class CountLabelSets(beam.PTransform):
-    """File names -> one Counter of `data.count.Key` -> number of records.
+    """File names -> one Counter of `scan.count.Key` -> number of records.
 
     The files are read in the workers, by TensorFlow, which is many times faster than
     Beam's own reader in Python; a file is the unit of work. What travels between
@@ -22,14 +22,16 @@ class CountLabelSets(beam.PTransform):
     "tfx_resampling".
 
     Attributes:
-      spec: a `data.count.CountSpec`, what to count.
+      spec: a `CountSpec`, what to count.
     """
 
-    def __init__(self, spec: count.CountSpec):
+    def __init__(self, spec: CountSpec):
+        """Makes the transform."""
         super().__init__()
         self.spec = spec
 
-    def expand(self, files):
+    def expand(self, files):  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Counts in each file, and adds up."""
         return (
             files
             # Else all files would be read where their names were made.
@@ -41,14 +43,13 @@ class CountLabelSets(beam.PTransform):
 
 
 class _CountFile(beam.DoFn):
-    def __init__(self, spec: count.CountSpec):
+    def __init__(self, spec: CountSpec):
         self._spec = spec
         self._records = Metrics.counter(NAMESPACE, "records")
         self._files = Metrics.counter(NAMESPACE, "files")
 
     def process(self, name):
-        files = RecordFiles((name,))
-        found = count.count_files(files, self._spec, InputOptions())
+        found = count_files(RecordFiles((name,)), self._spec, InputOptions())
         self._files.inc()
         self._records.inc(sum(found.values()))
         yield found

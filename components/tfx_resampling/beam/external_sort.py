@@ -1,9 +1,9 @@
-"""Sorted runs of records in files: how records are put in order without a runner.
+"""An external merge sort: records are put in order by files, not by the runner.
 
-An external merge sort (Knuth, The Art of Computer Programming, vol. 3, 5.4). Every
-worker sorts as many records as fit into its memory and writes them as a run; whoever
-writes a shard takes its part of every run. Only names of files travel through Beam, so
-that memory stays the same for any number of records, on any runner.
+As in Knuth, The Art of Computer Programming, vol. 3, 5.4. Every worker sorts as many
+records as fit into its memory and writes them as a run; whoever writes a shard takes
+its part of every run. Only names of files travel through Beam, so that memory stays the
+same for any number of records, on any runner.
 """
 
 import collections
@@ -25,10 +25,85 @@ from tfx_resampling.core import draws
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.records.reader import FRAMING_BYTES
-from tfx_resampling.shards import classes
-from tfx_resampling.shards import classes as classes_lib
+from tfx_resampling.shards.classes import FactorClasses, in_ranges, make
 
+# What is not finished is in directories of these names beside the output. In them are:
+PARTIAL = ".partial-"
+CLASSES = "classes.json"
+SHARDS = "shards.json"
+SHARDS_DIR = "shards"
+# Buckets where the number of shards follows the bytes, which are not known before.
+_MOST_SHARDS = 1_024
+# Bytes of records that a worker sorts at once. More of them make fewer runs, which are
+# all opened for each shard.
+_RUN_BYTES = 128 << 20
 _WORD = 8  # Bytes of a number in an index.
+
+# Steps have no type hints, which Beam would read: it takes a NumPy array for a list.
+
+
+def write_whole(path: str, write) -> None:
+    """Has `write` write a file under another name, and then gives it its own.
+
+    Two that write the same file at the same time do not disturb each other.
+    """
+    temporary = f"{path}.{uuid.uuid4().hex}"
+    try:
+        write(temporary)
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except BaseException:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+        raise
+
+
+def write_contents(path: str, contents: bytes) -> None:
+    """Writes bytes to a file as `write_whole` does."""
+
+    def write(temporary):
+        with tf.io.gfile.GFile(temporary, "wb") as file:
+            file.write(contents)
+
+    write_whole(path, write)
+
+
+class Job(NamedTuple):
+    """A run of `WriteResampled`, known to all of its steps.
+
+    Attributes:
+      plan: the plan.
+      options: the options.
+      output_dir: where the shards go in the end.
+      scratch: directory for everything before that.
+    """
+
+    plan: Plan
+    options: ResampleOptions
+    output_dir: str
+    scratch: str
+
+    @property
+    def num_buckets(self) -> int:
+        """Number of buckets of runs; only for "materialize"."""
+        return self.options.num_shards or _MOST_SHARDS
+
+    def path(self, name: str) -> str:
+        """Returns the path of a file in the scratch directory."""
+        return os.path.join(self.scratch, name)
+
+    def write(self, name: str, value: object) -> None:
+        """Writes a JSON value for the steps that follow."""
+        tf.io.gfile.makedirs(self.scratch)
+        write_contents(self.path(name), json.dumps(value).encode())
+
+    def read(self, name: str):
+        """Reads what an earlier step wrote."""
+        with tf.io.gfile.GFile(self.path(name), "rb") as file:
+            return json.loads(file.read())
+
+    def classes(self) -> FactorClasses:
+        """Reads the classes of factors; only for "stratify"."""
+        return FactorClasses(**self.read(CLASSES))
 
 
 class Run(NamedTuple):
@@ -49,7 +124,7 @@ class Run(NamedTuple):
 
 def write_run(
     path: str,
-    serialized: Sequence[bytes],
+    serialized: np.ndarray,
     buckets: np.ndarray,
     orders: np.ndarray,
     num_buckets: int,
@@ -58,7 +133,7 @@ def write_run(
 
     Args:
       path: the file; an earlier one of that name is replaced, by the same contents.
-      serialized: the records.
+      serialized: object [n] of bytes, the records.
       buckets: int64 [n], the bucket that each goes to, below `num_buckets`.
       orders: uint64 [n], by which the records of a bucket are sorted.
       num_buckets: number of buckets.
@@ -77,7 +152,7 @@ def write_run(
     write_whole(path, write_records)
     index = (first_rows, first_bytes, orders[rows].view(np.int64), sizes)
     contents = b"".join(part.astype("<i8").tobytes() for part in index)
-    write_whole(_index_path(path), lambda temporary: write(temporary, contents))
+    write_contents(_index_path(path), contents)
     counts, num_bytes = np.diff(first_rows), np.diff(first_bytes)
     present = np.flatnonzero(counts)
     return Run(path, present, counts[present], num_bytes[present])
@@ -123,85 +198,8 @@ def read_buckets(
     return [pieces[row] for row in rows.tolist()], len(pieces)
 
 
-def write_whole(path: str, write) -> None:
-    """Has `write` write a file under another name, and then gives it its own.
-
-    Two that write the same file at the same time do not disturb each other.
-    """
-    temporary = f"{path}.{uuid.uuid4().hex}"
-    try:
-        write(temporary)
-        tf.io.gfile.rename(temporary, path, overwrite=True)
-    except BaseException:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.remove(temporary)
-        raise
-
-
-def write(path: str, contents: bytes) -> None:
-    """Writes bytes to a file."""
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(contents)
-
-
 def _index_path(path: str) -> str:
     return os.path.splitext(path)[0] + ".index"
-
-
-# What is not finished is in directories of these names beside the output. In them are:
-PARTIAL = ".partial-"
-CLASSES = "classes.json"
-SHARDS = "shards.json"
-SHARDS_DIR = "shards"
-# Buckets where the number of shards follows the bytes, which are not known before.
-_MOST_SHARDS = 1_024
-
-
-class Job(NamedTuple):
-    """What all steps know.
-
-    Attributes:
-      plan: the plan.
-      options: the options.
-      output_dir: where the shards come to.
-      scratch: directory for everything before that.
-    """
-
-    plan: Plan
-    options: ResampleOptions
-    output_dir: str
-    scratch: str
-
-    @property
-    def num_buckets(self) -> int:
-        """Number of buckets of runs; only for "materialize"."""
-        return self.options.num_shards or _MOST_SHARDS
-
-    def path(self, name: str) -> str:
-        """Returns the path of a file in the scratch directory."""
-        return os.path.join(self.scratch, name)
-
-    def write(self, name: str, value: object) -> None:
-        """Writes a JSON value for the steps that follow."""
-        tf.io.gfile.makedirs(self.scratch)
-        contents = json.dumps(value).encode()
-        write_whole(self.path(name), lambda path: write(path, contents))
-
-    def read(self, name: str):
-        """Reads what an earlier step wrote."""
-        with tf.io.gfile.GFile(self.path(name), "rb") as file:
-            return json.loads(file.read())
-
-    def classes(self) -> classes.FactorClasses:
-        """Reads the classes of factors; only for "stratify"."""
-        return classes.FactorClasses(**self.read(CLASSES))
-
-
-# Bytes of records that a worker sorts at once. More of them make fewer runs, which are
-# all opened for each shard.
-_RUN_BYTES = 128 << 20
-
-# As in `records`: no type hints for Beam.
 
 
 class CountFactors(FileDoFn):
@@ -211,6 +209,7 @@ class CountFactors(FileDoFn):
         super().__init__(job.plan, job.options, dropped=True, counts=False)
 
     def process(self, name):
+        """Adds up the bytes of a file's records by their factors."""
         counted = {}
         for found in self.scanned(name):
             sizes = np.fromiter(map(len, found.serialized), np.int64)
@@ -221,22 +220,25 @@ class CountFactors(FileDoFn):
         yield name, counted
 
 
-class ClassifyFactors(beam.DoFn):
-    """All of these -> the names again; writes the classes of factors."""
+class JobDoFn(beam.DoFn):
+    """Base of the steps that read no records."""
 
     def __init__(self, job: Job):
         self._job = job
 
+
+class ClassifyFactors(JobDoFn):
+    """What `CountFactors` made of all files -> the names again; writes the classes."""
+
     def process(self, counted):
+        """Makes the classes of all factors."""
         total = {}
         for _, factors in counted:
             for factor, num_bytes in factors.items():
                 total[factor] = total.get(factor, 0) + num_bytes
         if not total:
             raise ValueError(f"no records to write to {self._job.output_dir!r}.")
-        made = classes_lib.make(
-            np.array(list(total)), np.array(list(total.values()), np.int64)
-        )
+        made = make(np.array(list(total)), np.array(list(total.values()), np.int64))
         self._job.write(CLASSES, dataclasses.asdict(made))
         for name, _ in counted:
             yield name
@@ -260,11 +262,11 @@ class SortFile(FileDoFn):
     """File name -> `Sorted`."""
 
     def __init__(self, job: Job):
-        is_whole = job.options.mode == "stratify"
-        super().__init__(job.plan, job.options, dropped=is_whole)
+        super().__init__(job.plan, job.options, job.options.mode == "stratify")
         self._job = job
 
     def process(self, name):
+        """Writes the records or copies of a file as sorted runs."""
         job = self._job
         tf.io.gfile.makedirs(job.scratch)
         number = hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -275,15 +277,15 @@ class SortFile(FileDoFn):
 
         def flush():
             path = job.path(f"run-{number}-{len(written):05}.tfrecord")
-            columns = [np.concatenate(column) for column in zip(*pending)]
-            written.append(write_run(path, *columns, num_buckets))
+            records, buckets, orders = map(np.concatenate, zip(*pending))
+            written.append(write_run(path, records, buckets, orders, num_buckets))
             pending.clear()
 
         for found in self.scanned(name):
             counts.update(found.counts)
             if classes is None:
                 rows, orders = _spread(found)
-                buckets = classes_lib.in_ranges(orders, num_buckets)
+                buckets = in_ranges(orders, num_buckets)
             else:
                 rows, orders = slice(None), _mixed(found.hashes)
                 buckets = classes.cells(found.factors, found.hashes)
@@ -299,7 +301,7 @@ class SortFile(FileDoFn):
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:
-    """Returns uint64 [n], an order of the records that knows nothing of their uniforms."""
+    """Returns uint64 [n], an order of the records independent of their uniforms."""
     return draws.mix(hashes + np.uint64(draws.GOLDEN))
 
 

@@ -58,7 +58,7 @@ class FileDoFn(beam.DoFn):
             yield found
 
     def __getstate__(self):
-        # Graphs do not travel.
+        """Returns what travels to a worker: no graphs."""
         return {**self.__dict__, "_scanner": None}
 
 
@@ -80,7 +80,8 @@ class ReadResampled(beam.PTransform):
         self._plan = plan
         self._options = options
 
-    def expand(self, files):
+    def expand(self, files):  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Reads the files and emits copies."""
         return (
             files
             # Else all files would be read where their names were made.

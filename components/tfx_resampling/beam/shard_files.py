@@ -1,15 +1,20 @@
-"""Sorted runs -> shards, which come to their place together."""
+"""Sorted runs -> shards, which are put into place together."""
 
 import os
 import zlib
 
-import apache_beam as beam
 import tensorflow as tf
 
-from tfx_resampling.beam import external_sort
-from tfx_resampling.beam.external_sort import SHARDS, SHARDS_DIR, Job
+from tfx_resampling.beam.external_sort import (
+    SHARDS,
+    SHARDS_DIR,
+    JobDoFn,
+    read_buckets,
+    write_contents,
+    write_whole,
+)
 from tfx_resampling.scan.decide import COUNTS
-from tfx_resampling.shards import classes as classes_lib
+from tfx_resampling.shards.classes import MAX_SHARD_BYTES
 from tfx_resampling.shards.manifest import (
     RECORDS_PREFIX,
     SAMPLES_PREFIX,
@@ -22,16 +27,12 @@ from tfx_resampling.shards.manifest import (
 # Records that are put together before they are written or compressed.
 _WRITTEN_AT_ONCE = 1_000
 
-# As in `records`: no type hints for Beam.
 
-
-class PlanShards(beam.DoFn):
+class PlanShards(JobDoFn):
     """All `Sorted` -> numbers of shards; writes what is to be in them."""
 
-    def __init__(self, job: Job):
-        self._job = job
-
     def process(self, files):
+        """Decides how many shards there are, and which buckets go to each."""
         job = self._job
         found = [run for file in files for run in file.runs]
         counts = {
@@ -52,16 +53,16 @@ class PlanShards(beam.DoFn):
             bounds = [(cell, cell + 1) for cell in cells]
             columns = zip(*map(classes.describe, cells))
             names = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")
-            layout = dict(zip(names, map(list, columns)))
+            fields = dict(zip(names, map(list, columns)))
         else:
             num_buckets = job.num_buckets
             num_bytes = sum(int(run.num_bytes.sum()) for run in found)
             num_shards = job.options.num_shards or min(
-                num_buckets, -(-num_bytes // classes_lib.MAX_SHARD_BYTES)
+                num_buckets, -(-num_bytes // MAX_SHARD_BYTES)
             )
             edges = [i * num_buckets // num_shards for i in range(num_shards + 1)]
             bounds = list(zip(edges, edges[1:]))
-            layout = {
+            fields = {
                 "start_epoch": job.options.start_epoch,
                 "epochs": job.options.epochs,
             }
@@ -71,23 +72,21 @@ class PlanShards(beam.DoFn):
             bounds=bounds,
             is_gzip=is_gzip,
             counts=counts,
-            layout=layout,
+            fields=fields,
         )
         job.write(SHARDS, shards)
         tf.io.gfile.makedirs(job.path(SHARDS_DIR))
         yield from range(len(bounds))
 
 
-class WriteShard(beam.DoFn):
+class WriteShard(JobDoFn):
     """Number of a shard -> (number, name, records)."""
 
-    def __init__(self, job: Job):
-        self._job = job
-
     def process(self, number):
+        """Merges the runs' parts of a shard."""
         shards = self._job.read(SHARDS)
         first, after = shards["bounds"][number]
-        pieces, records = external_sort.read_buckets(
+        pieces, records = read_buckets(
             shards["runs"], shards["num_buckets"], first, after
         )
         suffix = ".gz" if shards["is_gzip"] else ""
@@ -96,9 +95,7 @@ class WriteShard(beam.DoFn):
         prefix = SAMPLES_PREFIX if is_samples else RECORDS_PREFIX
         name = f"{prefix}{number:05}-of-{len(shards['bounds']):05}{suffix}"
         path = self._job.path(os.path.join(SHARDS_DIR, name))
-        external_sort.write_whole(
-            path, lambda path: _write(path, pieces, shards["is_gzip"])
-        )
+        write_whole(path, lambda path: _write(path, pieces, shards["is_gzip"]))
         yield number, name, records
 
 
@@ -114,13 +111,11 @@ def _write(path: str, pieces: list[memoryview], is_gzip: bool) -> None:
             file.write(compressor.flush())
 
 
-class Commit(beam.DoFn):
+class Commit(JobDoFn):
     """All shards -> the `Manifest`; puts them into their place."""
 
-    def __init__(self, job: Job):
-        self._job = job
-
     def process(self, written):
+        """Writes the manifest and renames the directory."""
         job = self._job
         if not tf.io.gfile.exists(job.scratch):
             # Done before, by a worker that could not say so.
@@ -129,25 +124,22 @@ class Commit(beam.DoFn):
         shards = job.read(SHARDS)
         _, names, records = zip(*sorted(written))
         options = job.options
-        layout = Manifest(
+        manifest = Manifest(
             mode=options.mode,
             rule=rule_digest(job.plan),
             counts=shards["counts"],
             names=names,
             records=records,
-            **shards["layout"],
+            **shards["fields"],
         )
         # The manifest first: a directory without all of its shards is then known as
         # such, and one that nobody has renamed yet is not there.
-        contents = layout.to_json().encode()
-        external_sort.write_whole(
-            manifest_path(job.output_dir),
-            lambda path: external_sort.write(path, contents),
-        )
+        contents = manifest.to_json().encode()
+        write_contents(manifest_path(job.output_dir), contents)
         _move(job.path(SHARDS_DIR), job.output_dir, names)
         if tf.io.gfile.exists(job.scratch):
             tf.io.gfile.rmtree(job.scratch)
-        yield layout
+        yield manifest
 
 
 def _move(source: str, target: str, names) -> None:

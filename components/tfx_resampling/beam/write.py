@@ -1,4 +1,4 @@
-"""Runs `WriteResampled`, and leaves nothing behind where it fails."""
+"""Writes resampled directories; where that fails, nothing is left behind."""
 
 import errno
 import re
@@ -23,7 +23,7 @@ from tfx_resampling.shards.manifest import Manifest, manifest_path, read_manifes
 
 
 class WriteResampled(beam.PTransform):
-    """File names -> a directory of shards; one element, the `core.layout.Manifest`.
+    """File names -> a directory of shards; one element, the `Manifest`.
 
     Guarantee: "materialize" writes the same multiset as `input_fn` emits, in an order
     that depends on the plan and the records only: copies of a record lie as far from
@@ -70,7 +70,8 @@ class WriteResampled(beam.PTransform):
         """Directory of what is not finished; removed at the end."""
         return self._job.scratch
 
-    def expand(self, files):
+    def expand(self, files):  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Sorts the files' records into runs, and makes shards of these."""
         job = self._job
         if job.options.mode == "stratify":
             files = (
@@ -97,7 +98,7 @@ class WriteResampled(beam.PTransform):
 class _Gather(beam.PTransform):
     """Elements -> one list of them all: of files or shards, never of records."""
 
-    def expand(self, elements):
+    def expand(self, elements):  # pyright: ignore[reportIncompatibleMethodOverride]
         return (
             elements
             | "ToOne" >> beam.Map(lambda element: (0, element))
@@ -157,7 +158,7 @@ def write_resampled(
                 | f"WriteResampled{number}" >> write
             )
         pipeline.run().wait_until_finish()
-        layouts = {output_dir: read_manifest(output_dir) for output_dir in outputs}
+        found = {output_dir: read_manifest(output_dir) for output_dir in outputs}
     except BaseException as error:
         for output_dir, write in writes.items():
             _remove([write.scratch, manifest_path(output_dir), output_dir])
@@ -173,7 +174,7 @@ def write_resampled(
                 "twice its size until it is finished. Nothing of it was kept",
             ) from error
         raise _cause(error) from error
-    return layouts
+    return {output_dir: manifest for output_dir, manifest in found.items() if manifest}
 
 
 def _cause(error: Exception) -> Exception:

@@ -10,7 +10,7 @@ _UNFINISHED = ".unfinished"
 
 
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
-    """Keras' BackupAndRestore, which writes to any file system and can be killed.
+    """Keras' BackupAndRestore for any file system; it survives being killed.
 
     Guarantee: what is in `backup_dir` under its final name is complete, whenever the
     job is killed. Keras 3 writes HDF5 in place, to local disks only: not to gs://, and

@@ -226,6 +226,7 @@ class InputMonitor(keras.callbacks.Callback):
         self.begin_epoch(epoch, steps)
 
     def on_train_batch_end(self, batch, logs=None):
+        """Backs the position up behind the last batch of an epoch."""
         if self._backups is None or self._batches is None:
             return
         first = not self._steps

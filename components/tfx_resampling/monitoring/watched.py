@@ -45,7 +45,9 @@ class Counts(NamedTuple):
     def since(self, start: "Counts") -> "Counts":
         """Returns what came after `start`."""
         both: Any = zip(self, start)
-        differences = [None if now is None else now - then for now, then in both]
+        differences: list[Any] = [
+            None if now is None else now - then for now, then in both
+        ]
         return Counts(*differences)._replace(data_epoch=self.data_epoch)
 
 

@@ -356,7 +356,7 @@ class Reader:
         # All of a chunk happens in the thread that reads it, while it is in its cache,
         # and what `use` drops is freed where it was allocated.
         return sources.interleave(
-            lambda *source: self._file(*source, use, self._size),
+            lambda *source: self._file(source[0], source[1], use, self._size),
             cycle_length=self._cycle_length,
             num_parallel_calls=self._parallel,
             deterministic=self._deterministic,

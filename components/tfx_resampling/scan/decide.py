@@ -125,7 +125,8 @@ class Scanner:
                 return
             try:
                 found = graph(serialized, tf.constant(name))
-            except tf.errors.InvalidArgumentError:
+            except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+                # TensorFlow quotes the record in its message, as text if it can.
                 yield from recovered()
             else:
                 yield _as_numpy(found)

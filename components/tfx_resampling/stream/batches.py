@@ -120,7 +120,7 @@ class Batches:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return self._map(decoded, lambda *row: self._judge(*row, image.key))
+        return self._map(decoded, lambda *row: self._judge(row[0], row[1], image.key))
 
     def _map(self, dataset, function) -> tf.data.Dataset:
         return dataset.map(
