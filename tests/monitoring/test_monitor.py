@@ -173,6 +173,7 @@ def test_history_has_what_each_epoch_took():
         data_epoch=19 // DATA_STEPS,
         batches=10,
         planned=None,
+        left_out=None,
         scanned=400,
         dropped=300,
         emitted=80,

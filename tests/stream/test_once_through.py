@@ -47,8 +47,8 @@ def test_files_to_batches_with_a_report(file, capfd):
     y = np.concatenate([y for _, y in batches])
     assert [b"ab"[i : i + 1] for i in y.argmax(axis=1)] == x["label"].tolist()
     (done,) = monitor.history
-    assert (done.emitted, done.skipped_records, done.planned.samples) == (8, 1, 9)
-    assert done.left_out == ["drop_remainder leaves out up to 3 samples"]
+    assert (done.emitted, done.skipped_records, done.planned) == (8, 1, 9)
+    assert done.left_out == "drop_remainder leaves out up to 3 samples"
     assert "record 3 of" in capfd.readouterr().err
 
 

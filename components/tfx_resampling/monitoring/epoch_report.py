@@ -31,36 +31,32 @@ class Made(NamedTuple):
     num_shards: int = 1
     epochs: int | None = None
 
+    def compared(self, done: "EpochInput", plan: Plan, is_cut: bool) -> "EpochInput":
+        """Returns an epoch of training with what was planned, and why it was not met.
 
-class Planned(NamedTuple):
-    """What training gets in an epoch if everything goes as planned.
-
-    Attributes:
-      samples: the samples that the plan predicts.
-      made: how the data set was made.
-      is_cut: whether training was to end after a number of batches (`steps_per_epoch`)
-        and has had them; else the data ended.
-    """
-
-    samples: float
-    made: Made
-    is_cut: bool
-
-
-def planned(plan: Plan, made: Made, data_epoch: int, is_cut: bool) -> Planned:
-    """Returns what a plan predicts of an epoch of training.
-
-    Args:
-      plan: the plan.
-      made: how the data set was made.
-      data_epoch: the epoch of the data that training was in last.
-      is_cut: as in `Planned`. An epoch of training is then meant to be one of the data;
-        else it is all epochs that the data set has.
-    """
-    epochs = 1 if is_cut else made.epochs or 1
-    first = max(0, data_epoch + 1 - epochs)
-    records = map(plan.predicted_records_at, range(first, data_epoch + 1))
-    return Planned(sum(records) / made.num_shards, made, is_cut)
+        Args:
+          done: the epoch.
+          plan: the plan.
+          is_cut: whether training was to end after a number of batches
+            (`steps_per_epoch`) and had them. It is then meant to be one epoch of the
+            data; else it is all epochs that the data set has.
+        """
+        epochs = 1 if is_cut else self.epochs or 1
+        first = max(0, done.data_epoch + 1 - epochs)
+        records = map(plan.predicted_records_at, range(first, done.data_epoch + 1))
+        planned = sum(records) / self.num_shards
+        batches = max(1, math.ceil(planned / self.batch_size))
+        why = None
+        if is_cut and done.batches < batches:
+            why = (
+                f"steps_per_epoch is below the plan's: {done.batches:,} batches "
+                f"instead of {batches:,}"
+            )
+        elif not is_cut and self.drop_remainder and self.batch_size > 1:
+            why = f"drop_remainder leaves out up to {self.batch_size - 1:,} samples"
+        if done.emitted >= planned:
+            why = None
+        return dataclasses.replace(done, planned=planned, left_out=why)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,7 +76,8 @@ class EpochInput:
       skipped_records: corrupt records skipped.
       skipped_images: undecodable images skipped.
       label_counts: int64 [classes], samples with each class.
-      planned: what `emitted` should be, and by what; None if nobody knows.
+      planned: samples that the plan predicts; None if nobody knows.
+      left_out: why `emitted` is below that, beside what was skipped and by chance.
     """
 
     epoch: int
@@ -94,7 +91,8 @@ class EpochInput:
     skipped_records: int
     skipped_images: int
     label_counts: np.ndarray
-    planned: Planned | None = None
+    planned: float | None = None
+    left_out: str | None = None
 
     @property
     def samples_per_second(self) -> float:
@@ -121,26 +119,6 @@ class EpochInput:
             (self.skipped_images, "undecodable image"),
         )
         return [f"{n:,} {what}{'s' if n > 1 else ''}" for n, what in counted if n]
-
-    @property
-    def left_out(self) -> list[str]:
-        """Why there are fewer samples than planned, in words, beside what was skipped.
-
-        What chance decides is not among it, nor what `dropped` counts, which the plan
-        means to drop.
-        """
-        if self.planned is None or self.emitted >= self.planned.samples:
-            return []
-        samples, made, is_cut = self.planned
-        batches = max(1, math.ceil(samples / made.batch_size))
-        if is_cut and self.batches < batches:
-            return [
-                f"steps_per_epoch is below the plan's: {self.batches:,} batches "
-                f"instead of {batches:,}"
-            ]
-        if not is_cut and made.drop_remainder and made.batch_size > 1:
-            return [f"drop_remainder leaves out up to {made.batch_size - 1:,} samples"]
-        return []
 
     def predicted_shares(self, plan: Plan) -> np.ndarray | None:
         """Returns float64 [classes], what the plan predicts for the data's epoch.
@@ -173,7 +151,7 @@ def log(done: EpochInput, plan: Plan) -> None:
     name = f"Input of epoch {done.epoch + 1}:"
     emitted = f"emitted {done.emitted:,} samples"
     if done.planned is not None:
-        emitted += f" (planned {done.planned.samples:,.0f})"
+        emitted += f" (planned {done.planned:,.0f})"
     waited, distance = done.wait_share, done.distance(plan)
     share = "an unknown part" if waited is None else f"{100 * waited:.1f} %"
     parts = [
@@ -186,7 +164,7 @@ def log(done: EpochInput, plan: Plan) -> None:
     if distance is not None:
         parts.append(f"distance to the predicted distribution {distance:.3f}")
     skipped = [f"skipped {', '.join(done.skipped)}"] if done.skipped else []
-    why = "; ".join(["", *skipped, *done.left_out])
+    why = "; ".join(["", *skipped, *([done.left_out] if done.left_out else [])])
     logging.info("%s %s%s.", name, ", ".join(parts), why)
     if skipped:
         logging.warning("%s %s.", name, *skipped)
@@ -216,7 +194,7 @@ class Charts:
             "wait_share": done.wait_share,
             "skipped_records": done.skipped_records,
             "skipped_images": done.skipped_images,
-            "planned": done.planned and done.planned.samples,
+            "planned": done.planned,
             "distance_to_predicted": done.distance(self._plan),
         }
         with self._writer.as_default(step=done.epoch):

@@ -177,15 +177,10 @@ class InputMonitor(keras.callbacks.Callback):
             self._save(epoch + 1)
         now = self._watching().read()
         taken = self._taken(now)
-        planned = None
+        done = EpochInput(epoch=epoch, seconds=seconds, **taken._asdict())
         if self._made is not None:
             is_cut = self._batches is not None and taken.batches >= self._batches
-            planned = epoch_report.planned(
-                self.plan, self._made, taken.data_epoch, is_cut
-            )
-        done = EpochInput(
-            epoch=epoch, seconds=seconds, planned=planned, **taken._asdict()
-        )
+            done = self._made.compared(done, self.plan, is_cut)
         self._label_counts = self._label_counts + done.label_counts
         self._samples += done.emitted
         self._counted = now

@@ -2,7 +2,7 @@
 
 What Beam's workers and the command line use: a file costs milliseconds to begin, where
 the graphs of `input_fn` take tenths of a second. The decision is that of `input_fn`, by
-the same ops; what cannot be read or parsed is left to the same `Recovery`.
+the same ops; what cannot be read or parsed is left to the same `Reader.recover`.
 """
 
 from collections.abc import Callable, Iterator
