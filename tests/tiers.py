@@ -19,6 +19,8 @@ _GROUPS = {
     "tests/pipelines/test_run_local.py": "pipelines",
     "tests/kubeflow/test_environment.py": "pipelines",
     "tests/kubeflow/test_execute.py": "pipelines",
+    "tests/scan/test_count.py": "corpus",
+    "tests/stream/test_epochs.py": "corpus",
     "tests/install/test_base.py": "installed",
     "tests/install/test_tf.py": "installed",
 }
@@ -30,6 +32,7 @@ _FIRST = (
     "tests/pipelines/test_explore.py",
     "tests/resampler/test_faults.py",
     "installed",
+    "corpus",
 )
 _LEFT_OUT = pytest.StashKey[list]()
 
@@ -45,8 +48,14 @@ def pytest_addoption(parser):
 
 def tier_of(item: pytest.Item) -> str:
     """Returns the tier of a test: its closest marker of one, else fast."""
-    names = (mark.name for mark in item.iter_markers())
-    return next((name for name in names if name in TIERS), "fast")
+    marks = [
+        (node, mark.name)
+        for node, mark in item.iter_markers_with_node()
+        if mark.name in TIERS
+    ]
+    # Markers of a parameter come behind those of its function.
+    closest = [name for node, name in marks if node is marks[0][0]]
+    return closest[-1] if closest else "fast"
 
 
 @pytest.hookimpl(tryfirst=True)

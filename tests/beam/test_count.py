@@ -29,6 +29,7 @@ def files(tmp_path_factory):
     ]
 
 
+@pytest.mark.fast
 def test_counts_and_counters(files):
     spec = count.CountSpec("label", "bytes")
     truth = {

@@ -186,6 +186,7 @@ def test_stratified_has_every_record_once_beside_its_like(
         assert np.all(copies <= np.ceil(high)) and np.all(copies >= np.floor(low))
 
 
+@pytest.mark.fast
 def test_records_as_elements(files):
     options = ResampleOptions(start_epoch=2)
     pipeline = test_pipeline.TestPipeline()
@@ -291,6 +292,7 @@ class TestBad:
             write_resampled(outputs, PLAN, ResampleOptions(), beam.Pipeline)
         assert os.listdir(tmp_path / "to") == []
 
+    @pytest.mark.fast
     @pytest.mark.parametrize(
         "options, message",
         [
@@ -347,6 +349,7 @@ class TestRuns:
         assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.fast
 def test_the_manifest_is_beside_the_directory(files, tmp_path):
     write(files, f"{tmp_path}/out/")
     assert os.path.exists(manifest_path(str(tmp_path / "out")))

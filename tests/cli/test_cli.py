@@ -51,6 +51,7 @@ def plan_file(run, pattern):
     return "plan.json"
 
 
+@pytest.mark.fast
 def test_plan(run, pattern):
     flags = ["--examples", pattern, "--label-key", "label", "--target", "sqrt"]
     code, output, errors = run("plan", *flags, "--max-factor", "7", "--seed", "3")
@@ -145,6 +146,7 @@ def test_standard_streams(run, pattern, monkeypatch):
     assert [row["label"] for row in json.loads(output)["labels"]] == ["a", "b", "c"]
 
 
+@pytest.mark.fast
 def test_show(run, plan_file):
     code, output, _ = run("show", plan_file, "--html", "report.html")
     assert code == 0 and output.splitlines()[1].startswith("a ")
@@ -152,6 +154,7 @@ def test_show(run, plan_file):
     assert run("show", ".")[1] == output
 
 
+@pytest.mark.fast
 def test_diff(run, plan_file, pattern):
     flags = ["--examples", pattern, "--label-key", "label", "--output", "other.json"]
     assert run("plan", *flags, "--max-factor", "7", "--seed", "1")[0] == 0
@@ -188,6 +191,7 @@ class TestCheck:
             assert rows[label]["realised"] == emitted[mine].sum()
         assert rows["all records"]["realised"] == emitted.sum()
 
+    @pytest.mark.fast
     def test_other_records_are_outside(self, run, plan_file, tmp_path):
         other = tfrecords.write(tmp_path / "other", tfrecords.labeled(["b"] * 700))
         code, output, _ = run("check", plan_file, "--examples", other)
@@ -221,6 +225,7 @@ class TestCheck:
         assert audit.bound(np.zeros(3)).tolist() == [1e-3] * 3
 
 
+@pytest.mark.fast
 def test_apply(run, plan_file, pattern):
     flags = ["--examples", pattern, "--output", "out", "--num-shards", "2"]
     code, output, _ = run("apply", plan_file, *flags, "--compression", "gzip")
@@ -240,6 +245,7 @@ def test_apply(run, plan_file, pattern):
     assert read_manifest("laid").mode == "stratify"
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -268,6 +274,7 @@ def test_errors_are_one_line(run, arguments, message):
     assert os.listdir(".") == []
 
 
+@pytest.mark.fast
 def test_a_mistyped_label_key_lists_the_features(run, pattern):
     code, _, errors = run("plan", "--examples", pattern, "--label-key", "lable")
     assert code == 2 and os.listdir(".") == []
@@ -275,22 +282,26 @@ def test_a_mistyped_label_key_lists_the_features(run, pattern):
     assert "['image/id', 'label']" in errors
 
 
+@pytest.mark.fast
 def test_standard_output_takes_one_thing(run, plan_file):
     code, _, errors = run("show", plan_file, "--html", "-", "--json")
     assert code == 2 and "only one thing" in errors
 
 
+@pytest.mark.fast
 def test_no_plan(run, tmp_path):
     (tmp_path / "plan.json").write_text("{}")
     code, _, errors = run("show", "plan.json")
     assert code == 2 and "'plan.json': plan must be a JSON object" in errors
 
 
+@pytest.mark.fast
 def test_debug_shows_the_traceback(run):
     with pytest.raises(FileNotFoundError):
         run("show", "absent.json", "--debug")
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(run, shell):
     code, output, _ = run("completion", shell)
@@ -312,6 +323,7 @@ def test_commands_are_completed():
     assert ran.stdout.split() == ["plain,check"]
 
 
+@pytest.mark.fast
 def test_labels_that_look_like_markup(run, tmp_path):
     plan = plans.make(["[red]x[/red]", "[/]", "é🙂"], [1.0, 0.5, 2.0])
     (tmp_path / "plan.json").write_text(plan.to_json())

@@ -57,6 +57,7 @@ def plan(data):
     return tr.make_plan(counts, config)
 
 
+@pytest.mark.fast
 def test_counts_of_groups_are_exact(data, plan):
     truth = collections.Counter(data[1])
     assert dict(zip(plan.groups, plan.counts)) == truth
@@ -129,6 +130,7 @@ def test_a_column_with_several_values_is_refused(tmp_path, plan):
         tr.count_labels(path, "label", group_by=["site"])
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     "group_by, message",
     [

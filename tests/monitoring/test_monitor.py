@@ -94,6 +94,7 @@ def logged(monkeypatch) -> list:
     return lines
 
 
+@pytest.mark.fast
 def test_training_gets_the_same_batches_and_types():
     monitor = InputMonitor(plan())
     training = monitor.watch(finite(5))
@@ -135,6 +136,7 @@ def test_one_data_set_for_one_monitor():
         monitor.watch(finite(5))
 
 
+@pytest.mark.fast
 def test_a_monitor_needs_a_plan_and_a_data_set():
     with pytest.raises(ValueError, match="plan must be a Plan, got None"):
         InputMonitor(None)
@@ -159,6 +161,7 @@ def test_as_many_batches_are_fetched_as_are_trained_on(together):
     assert fetched == list(range(together, 21, together))
 
 
+@pytest.mark.fast
 def test_history_has_what_each_epoch_took():
     monitor = InputMonitor(plan())
     training = monitor.watch(finite(2**40))
@@ -258,6 +261,7 @@ def test_the_log_line(logged):
     ]
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     "skipped, text",
     [
@@ -457,6 +461,7 @@ def check_same(resumed, undisturbed) -> None:
     assert (resumed[0].label_counts == undisturbed[0].label_counts).all()
 
 
+@pytest.mark.fast
 def test_backups_vanish_with_those_of_keras(tmp_path):
     found = []
     look = keras.callbacks.LambdaCallback(

@@ -57,6 +57,7 @@ def plain(tmp_path_factory) -> bytes:
     return pathlib.Path(tfrecords.write(path, RECORDS)).read_bytes()
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_a_file_is_read_in_order_and_in_chunks(tmp_path, compression):
     name = tfrecords.write(tmp_path / "x", RECORDS, compression)
@@ -85,6 +86,7 @@ def test_every_record_of_every_file_is_in_one_chunk(tmp_path, options):
     assert Counter(read_records(files, **options)) == Counter(RECORDS)
 
 
+@pytest.mark.fast
 def test_plain_and_gzip_files_mix(tmp_path):
     files = [
         tfrecords.write(tmp_path / "a.tfrecord", RECORDS[:20]),
@@ -210,6 +212,7 @@ def examples(count):
     ]
 
 
+@pytest.mark.fast
 def test_a_record_that_is_no_example_is_an_error_that_names_it(tmp_path):
     good = examples(40)
     name = tfrecords.write(

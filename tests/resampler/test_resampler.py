@@ -82,6 +82,7 @@ def read(artifact, split) -> Counter:
     return Counter(tf.data.TFRecordDataset(files, kind).as_numpy_iterator())
 
 
+@pytest.mark.fast
 def test_component():
     component = build(mode="stratify", compression="GZIP")
     assert component.outputs["examples"].type is standard_artifacts.Examples
@@ -91,6 +92,7 @@ def test_component():
     assert component.exec_properties["package_version"] == tr.__version__
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -106,6 +108,7 @@ def test_wrong_options_are_refused_when_the_pipeline_is_built(options, message):
         build(**options)
 
 
+@pytest.mark.fast
 def test_materialize(tmp_path):
     examples = make_examples(tmp_path / "examples")
     output = execute(tmp_path, examples, num_shards=3)

@@ -77,6 +77,7 @@ def test_the_samples_of_the_original_files(files, stratified, schedule, options)
     assert found.total() > 300
 
 
+@pytest.mark.fast
 def test_what_is_not_needed_is_not_read(files, stratified, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(stratified, copy)
@@ -212,6 +213,7 @@ def test_another_plan_reads_everything(files, stratified, caplog):
         assert "was stratified by another plan" in caplog.text
 
 
+@pytest.mark.fast
 def test_a_missing_shard_is_named(stratified, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(stratified, copy)

@@ -118,6 +118,7 @@ LADDER = {
 }
 
 
+@pytest.mark.fast
 def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
     labels = "".join(LADDER) * 400
     files = tfrecords.spread(tmp_path, tfrecords.labeled(labels), files=3)
@@ -257,6 +258,7 @@ def test_options_of_speed_and_order_change_no_sample(
     assert Counter(samples(names, PLAN, compression, **options)) == expected
 
 
+@pytest.mark.fast
 def test_undersampling_alone_keeps_what_the_rule_keeps(tmp_path):
     # Where no record has two copies the graph has a shorter path.
     plan = plans.make("abc", [0.4, 0.9, 1.0], seed=6, unlabeled_factor=0.5)
@@ -268,6 +270,7 @@ def test_undersampling_alone_keeps_what_the_rule_keeps(tmp_path):
     assert Counter(samples(names, plan, chunk_size=64)) == Counter(kept)
 
 
+@pytest.mark.fast
 def test_another_plan_seed_gives_other_samples(small, expected):
     other = plans.make("abc", [0.4, 1.5, 2.2], seed=7, unlabeled_factor=0.5)
     found = Counter(samples(small, other))

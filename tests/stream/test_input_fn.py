@@ -48,6 +48,7 @@ def hot_of(letters: str) -> list:
     return [float(name in letters) for name in NAMES]
 
 
+@pytest.mark.fast
 def test_a_batch_has_images_labels_seeds_and_kept_features(images):
     dataset = input_fn(
         images,
@@ -94,6 +95,7 @@ def test_models_get_pixels_and_labels_and_batches_of_a_known_size(images):
     assert batches[1][0][0, 0, 0, 0] == 80 and batches[1][0].dtype == np.uint8
 
 
+@pytest.mark.fast
 def test_without_images_records_are_handed_on_and_epochs_go_on(images):
     options = InputOptions(**{**ORDERED, "epochs": None})
     dataset = input_fn(images, PLAN, batch_size=8, image=None, options=options)
@@ -314,6 +316,7 @@ def test_a_natural_plan_gives_every_record_of_plain_and_gzip_files_once(tmp_path
     assert sorted(ids[:40]) == sorted(ids[40:]) == list(range(40))
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -374,6 +377,7 @@ def error_of(files, plan=PLAN, error=tf.errors.InvalidArgumentError, **options):
     return str(caught.value)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("label", [b"zebra", b"\xff\xfe"], ids=["text", "not UTF-8"])
 def test_an_unknown_label_names_file_feature_and_label(three, label):
     records = [*tfrecords.labeled("ab" * 20), tfrecords.example({"label": label})]
@@ -393,6 +397,7 @@ def test_a_record_without_its_key_names_file_and_feature(three):
     assert "2.tfrecord" in message and "image/id" in message
 
 
+@pytest.mark.fast
 def test_a_corrupt_file_is_named_and_ends_the_epoch(three):
     with open(three[1], "r+b") as file:
         file.seek(-30, os.SEEK_END)
@@ -401,12 +406,14 @@ def test_a_corrupt_file_is_named_and_ends_the_epoch(three):
     assert "1.tfrecord" in message and "record 39" in message
 
 
+@pytest.mark.fast
 def test_a_plan_that_emits_nothing_is_refused_and_not_searched_for_ever(images):
     nothing = plans.make(NAMES, [0, 0, 0], unlabeled_factor=0.0)
     with pytest.raises(ValueError, match="the plan emits nothing"):
         input_fn(images, nothing, batch_size=8)
 
 
+@pytest.mark.fast
 def test_no_plan_is_said_to_be_none(images):
     with pytest.raises(ValueError, match="plan must be a Plan, got None.*load_plan"):
         input_fn(images, None, batch_size=8)
