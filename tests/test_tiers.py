@@ -39,7 +39,7 @@ _TOGETHER = {
     ),
     "stream/test_epochs": "decision/rule scan/decide",
     "stream/test_input_fn": "stream/batches stream/blocks",
-    "tables/test_generator": ("tables/arrays tables/keras_feed tables/mapping"),
+    "tables/test_generator": "tables/arrays tables/keras_feed tables/mapping",
     "test_imports": "version",
     "trainer/test_trainer": "trainer/component trainer/executor",
 }

@@ -77,7 +77,6 @@ def test_the_samples_of_the_original_files(files, stratified, schedule, options)
     assert found.total() > 300
 
 
-@pytest.mark.fast
 def test_what_is_not_needed_is_not_read(files, stratified, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(stratified, copy)
@@ -97,6 +96,7 @@ def test_what_is_not_needed_is_not_read(files, stratified, tmp_path):
         batches(f"{copy}/*", epochs=1, start_epoch=12)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("schedule", ["constant", "linear:9", "step:2"])
 def test_the_graph_chooses_as_numpy_does(stratified, schedule):
     plan = PLAN.scheduled(schedule)
