@@ -21,22 +21,6 @@ def jpeg(pixels):
     return tf.io.encode_jpeg(pixels, quality=90)
 
 
-@pytest.mark.parametrize(
-    "encoded, channels, expected",
-    [
-        (png(COLOUR), 3, COLOUR),
-        (png(GREY), 1, GREY),
-        (png(GREY), 3, np.repeat(GREY, 3, axis=2)),
-        (tf.io.encode_png(COLOUR[..., :1].astype(np.uint16) * 257), 1, COLOUR[..., :1]),
-    ],
-    ids=["colour", "grey", "grey as colour", "16 bits"],
-)
-def test_png_is_decoded_exactly(encoded, channels, expected):
-    image = decode_image(encoded, ImageOptions(channels=channels, scale=None))
-    assert image.dtype == tf.uint8
-    assert np.array_equal(image, expected)
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("pixels", [GREY, np.full([6, 8, 3], 90, np.uint8)])
 def test_jpeg_is_decoded_closely(pixels, channels):
@@ -44,21 +28,6 @@ def test_jpeg_is_decoded_closely(pixels, channels):
     assert image.dtype == tf.uint8 and image.shape == [6, 8, channels]
     difference = np.abs(image.numpy().astype(int) - pixels[..., :1].astype(int))
     assert difference.max() <= 4  # JPEG is lossy.
-
-
-def test_colour_as_grey_is_its_luma():
-    image = decode_image(png(COLOUR), ImageOptions(channels=1, scale=None))
-    luma = COLOUR @ [0.299, 0.587, 0.114]
-    assert np.abs(image.numpy()[..., 0] - luma).max() <= 1
-
-
-def test_gif_is_its_first_frame():
-    # 1 x 1 pixels, one white frame; tf.io.decode_gif wants its own rank without this.
-    gif = (
-        b"GIF89a\x01\x00\x01\x00\x80\x01\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00"
-        b"\x00\x01\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02L\x01\x00;"
-    )
-    assert decode_image(tf.constant(gif), RAW).shape == [1, 1, 3]
 
 
 def test_scale_gives_floats_from_0_to_1():
@@ -87,11 +56,6 @@ def test_shrinking_averages():
     stripes[:] = stripes[0]
     image = decode_image(png(stripes), ImageOptions(size=(2, 5), scale=None))
     assert np.abs(image.numpy().astype(int) - 100).max() <= 40
-
-
-def test_bytes_that_are_no_image_are_an_error():
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        decode_image(tf.constant(b"not an image"), RAW)
 
 
 RGB, L, PALETTE = image_files.RGB, image_files.GREY, image_files.PALETTE
@@ -164,6 +128,7 @@ def test_pixels_are_those_of_pillow(name, channels):
     image = decode_image(
         tf.constant(EXACT[name]), ImageOptions(channels=channels, scale=None)
     )
+    assert image.dtype == tf.uint8
     expected = image_files.pixels(EXACT[name], channels)
     assert image.shape == expected.shape == (*image_files.COLOURS.shape[:2], channels)
     # Pillow's luma has 16 bits after the point: 1 off where it ends in 0.5.

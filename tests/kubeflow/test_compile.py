@@ -240,7 +240,7 @@ def test_beam_arguments_reach_the_containers_and_the_driver(tmp_path):
             ["--param", "max_factor=much"],
             "max_factor must be of type float, got 'much'",
         ),
-        (["--param", "train_steps=0"], "train_steps must be an integer from 1, got 0"),
+        (["--param", "train_steps=0"], "train_steps must be an integer >= 1, got 0"),
         (["--param", "tragets=a"], r"unknown parameters \['tragets'\]; valid"),
         (["--param", "target"], "--param must be of the form NAME=VALUE"),
         (["--label-dtype", "float"], "Invalid value for '--label-dtype': 'float' is"),

@@ -149,7 +149,7 @@ def test_train_steps_may_be_set_when_a_run_starts(examples, tmp_path):
         assert seen["train_steps"] == 20
     wrong_steps: Any = (0, -1, 2.5, True, "many")
     for wrong in wrong_steps:
-        with pytest.raises(ValueError, match="train_steps must be an integer from 1"):
+        with pytest.raises(ValueError, match="train_steps must be an integer >= 1"):
             tr.Trainer(examples=examples, run_fn="a.b", train_steps=wrong)
 
 

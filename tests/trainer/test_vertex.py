@@ -131,7 +131,7 @@ def test_a_job_that_fails_fails_the_step(tmp_path, monkeypatch):
         ({"project": ""}, "project must be a non-empty string, got ''"),
         ({"accelerator_count": 1}, "accelerator_type and accelerator_count must be"),
         ({"timeout_hours": 0}, "timeout_hours must be a number over 0, got 0"),
-        ({"gpus": 1}, r"unknown fields \['gpus'\] of Vertex training; valid:"),
+        ({"gpus": 1}, r"unknown fields of Vertex training \['gpus'\]; valid:"),
         ({"region": None}, "region must be a non-empty string, got None"),
     ],
 )

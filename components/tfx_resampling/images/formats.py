@@ -118,4 +118,5 @@ def find_format(encoded: tf.Tensor) -> tf.Tensor:
     end = max(offset + size for offset, size in zip(offsets, sizes))
     heads = tf.fill([len(rows)], padded(encoded, end))
     found = tf.equal(tf.strings.substr(heads, offsets, sizes), signatures)
-    return tf.concat([tf.boolean_mask(numbers, found), [len(FORMATS)]], axis=0)[0]
+    first = tf.argmax(tf.cast(tf.concat([found, [True]], axis=0), tf.int32))
+    return tf.gather([*numbers, len(FORMATS)], first)

@@ -15,6 +15,7 @@ from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.options import ImageOptions
 from tfx_resampling.records import graph_errors
 from tfx_resampling.tables.mapping import Sample
+from tfx_resampling.validate import check_choice
 
 ON_ERROR = ("error", "skip")
 # Files that are skipped are named in the log up to this many; all are counted.
@@ -143,10 +144,7 @@ class FileLoader(DataGeneratorMap):
         on_error: str = "error",
         reader: Callable[[str], bytes] | None = None,
     ):
-        if on_error not in ON_ERROR:
-            raise ValueError(
-                f"on_error must be one of {list(ON_ERROR)}, got {on_error!r}."
-            )
+        check_choice("on_error", on_error, ON_ERROR)
         if reader is not None and not callable(reader):
             raise ValueError(f"reader must be a function, got {reader!r}.")
         self.path_key, self.output_key = path_key, output_key

@@ -14,6 +14,7 @@ from tfx.utils import json_utils
 
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.trainer import executor
+from tfx_resampling.validate import check_names
 from tfx_resampling.version import __version__
 
 
@@ -106,9 +107,7 @@ class Trainer(component.Trainer):
         if bool(module_file) == bool(run_fn):
             raise ValueError("Exactly one of module_file and run_fn must be given.")
         known = set(TrainerSpec.INPUTS) - {"examples", executor.RESAMPLE_PLAN_KEY}
-        unknown = sorted(set(inputs) - known)
-        if unknown:
-            raise ValueError(f"unknown inputs {unknown}; valid: {sorted(known)}.")
+        check_names("inputs", inputs, sorted(known))
         if train_steps is not None and not isinstance(
             train_steps, data_types.RuntimeParameter
         ):

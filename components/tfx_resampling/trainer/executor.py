@@ -1,5 +1,6 @@
 """Executor of `tfx_resampling.Trainer`."""
 
+import numbers
 from typing import Any
 
 from tfx import types
@@ -7,6 +8,7 @@ from tfx.components.trainer import executor, fn_args_utils
 from tfx.types import artifact_utils
 
 from tfx_resampling.artifacts import PLAN_URI_KEY
+from tfx_resampling.validate import check_integer
 
 RESAMPLE_PLAN_KEY = "resample_plan"
 TRAIN_STEPS_KEY = "train_steps"
@@ -43,10 +45,8 @@ def check_train_steps(steps: Any) -> int:
     """Returns the number of batches to train.
 
     Raises:
-      ValueError: it is not a whole number from 1.
+      ValueError: it is not a whole number >= 1.
     """
-    # A runtime parameter of Kubeflow arrives as a float where an integer was meant.
-    is_number = isinstance(steps, (int, float)) and not isinstance(steps, bool)
-    if not is_number or steps != int(steps) or steps < 1:
-        raise ValueError(f"train_steps must be an integer from 1, got {steps!r}.")
+    # Kubeflow passes runtime parameters that are integers as floats.
+    check_integer(TRAIN_STEPS_KEY, steps, 1, kind=numbers.Real)
     return int(steps)

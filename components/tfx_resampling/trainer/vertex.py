@@ -9,6 +9,7 @@ from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.trainer import executor as cloud_executor
 
 from tfx_resampling.trainer import component, executor
+from tfx_resampling.validate import check_names, check_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +53,7 @@ class VertexTraining:
 
     def __post_init__(self):
         for name in ("project", "region", "image", "machine_type"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value:
-                raise ValueError(f"{name} must be a non-empty string, got {value!r}.")
+            check_text(name, getattr(self, name))
         if bool(self.accelerator_type) != (self.accelerator_count > 0):
             raise ValueError(
                 "accelerator_type and accelerator_count must be given together, got "
@@ -74,11 +73,7 @@ class VertexTraining:
           ValueError: a field is missing, unknown or not valid.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(values) - set(names))
-        if unknown:
-            raise ValueError(
-                f"unknown fields {unknown} of Vertex training; valid: {names}."
-            )
+        check_names("fields of Vertex training", values, names)
         try:
             return cls(**values)
         except TypeError as error:  # A field without a default is missing.
