@@ -16,21 +16,38 @@ _NAMES = {"train": ("train", "training"), "eval": ("eval", "val", "valid", "test
 
 
 @dataclasses.dataclass(frozen=True)
-class DataLayout:
+class FoundData:
     """Where the splits are and of what type the labels are.
 
     Attributes:
+      directory: where the files are.
       splits: split -> file pattern below the directory; None if there are no splits.
       file_pattern: pattern of all files.
       label_dtype: "bytes" or "int64".
     """
 
+    directory: str
     splits: dict[str, str] | None
     file_pattern: str
-    label_dtype: str
+    label_dtype: str = "bytes"
+
+    def file_sets(self) -> list[RecordFiles]:
+        """Returns the files of each split; those of all if there are no splits.
+
+        Raises:
+          ValueError: there are none.
+        """
+        patterns = self.splits.values() if self.splits else [self.file_pattern]
+        found = [_files(self.directory, pattern) for pattern in patterns]
+        if not all(found):
+            raise ValueError(
+                f"no TFRecord files in {self.directory!r}. Expected files there, or in "
+                "subfolders train/ and eval/ (both), or named train* and eval*."
+            )
+        return [RecordFiles(tuple(files)) for files in found]
 
 
-def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
+def inspect(directory: str, label_key: str, image_key: str) -> FoundData:
     """Looks at a directory before a pipeline is run on it.
 
     Splits are subfolders (`train/`, `eval/`, also as TFX writes them: `Split-train/`)
@@ -45,45 +62,37 @@ def inspect(directory: str, label_key: str, image_key: str) -> DataLayout:
         raise ValueError(
             f"DATA must be a directory of TFRecord files, got {directory!r}."
         )
-    splits = _find_splits(directory)
-    file_pattern = "*.tfrecord*" if _files(directory, "*.tfrecord*") else "*"
-    patterns = list(splits.values()) if splits else [file_pattern]
+    pattern = "*.tfrecord*" if _files(directory, "*.tfrecord*") else "*"
+    found = FoundData(directory, _find_splits(directory), pattern)
     label_dtype = "bytes"
-    for pattern in patterns:
-        files = _files(directory, pattern)
-        if not files:
-            raise ValueError(
-                f"no TFRecord files in {directory!r}. Expected files there, or in "
-                "subfolders train/ and eval/ (both), or named train* and eval*."
-            )
-        found = RecordFiles(tuple(files))
-        for name, compression in zip(files, found.compressions):
+    for files in found.file_sets():
+        for name, compression in zip(files.names, files.compressions):
             if compression and not name.endswith(".gz"):
                 raise ValueError(
                     f"{name!r} is gzip but not named so; Beam goes by the name. Rename "
                     "the files to end in .gz."
                 )
-        found.features.dtype("image feature", image_key)
-        if not found.features.has(label_key):
+        features = files.features
+        features.dtype("image feature", image_key)
+        if not features.has(label_key):
             try:  # Not in the first records; an error if it is in none.
-                count.count_labels(files, label_key)
+                count.count_labels(files.names, label_key)
             except ValueError as error:
-                raise ValueError(f"{error} There are {found.features.names}.") from None
-        label_dtype = found.features.label_dtype(label_key)
-    return DataLayout(splits, file_pattern, label_dtype)
+                raise ValueError(f"{error} Valid: {features.names}.") from None
+        label_dtype = features.label_dtype(label_key)
+    return dataclasses.replace(found, label_dtype=label_dtype)
 
 
-def find_corrupt(directory: str, layout: DataLayout) -> str | None:
+def find_corrupt(data: FoundData) -> str | None:
     """Reads all records and returns what is wrong with the first corrupt file, if any.
 
     For the error of a pipeline that could not read its input: Beam's does not name the
     file.
     """
-    patterns = layout.splits.values() if layout.splits else [layout.file_pattern]
-    for pattern in patterns:
-        files = RecordFiles(tuple(_files(directory, pattern)))
-        reader = Reader(files, {}, InputOptions())
-        chunks = reader.read_all(lambda chunk: tf.size(chunk.serialized))
+    for files in data.file_sets():
+        chunks = Reader(files, {}, InputOptions()).read_all(
+            lambda chunk: tf.size(chunk.serialized)
+        )
         try:
             for _ in chunks:
                 pass

@@ -187,9 +187,7 @@ def _run(
     try:
         tfx.orchestration.LocalDagRunner().run(built)
     except Exception as error:
-        if "TFRecord" in str(error) and (
-            corrupt := find_data.find_corrupt(data, found)
-        ):
+        if "TFRecord" in str(error) and (corrupt := find_data.find_corrupt(found)):
             raise ValueError(corrupt) from error
         raise
     return results.read(connection, name).as_text()
