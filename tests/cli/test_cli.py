@@ -14,7 +14,7 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tfx_resampling.cli import main
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.scan import audit
+from tfx_resampling.scan import audit, count
 from tfx_resampling.shards.manifest import read_manifest
 
 from tests import plans, processes, tfrecords
@@ -113,6 +113,73 @@ def test_plan_of_statistics_is_that_of_examples(run, pattern, tmp_path):
         made.append(Plan.from_json(open("plan.json").read()))
     assert len({plan.factors for plan in made}) == 1
     assert made[0].counts == (150, 50)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes standard output a terminal of a width, for rich."""
+
+    def make(width: int) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", str(width))
+
+    return make
+
+
+def shown(output: str) -> list[list[str]]:
+    """Returns the cells of what was printed."""
+    return [re.split(r"\s{2,}", line.strip()) for line in plain(output).splitlines()]
+
+
+def plain(output: str) -> str:
+    """Returns what was printed to a terminal, without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", output)
+
+
+class TestNarrowTerminals:
+    LABELS = ["wheelbarrow of the gardener", "aardvark", "zebra"]
+    TARGETS = ("sqrt", "uniform", "natural", "effective:0.999")
+
+    @pytest.fixture
+    def flags(self, monkeypatch, pattern):
+        counts = plans.counts(dict(zip(self.LABELS, (9_000, 1_390, 7))))
+        monkeypatch.setattr(count, "count_labels", lambda *_, **__: counts)
+        return ["plan", "--examples", pattern, "--label-key=label"]
+
+    @pytest.mark.parametrize("size", [3, 4])
+    @pytest.mark.parametrize("width", [40, 80, 100])
+    def test_no_number_of_targets_is_cut(self, run, terminal, flags, size, width):
+        targets = [f"--target={target}" for target in self.TARGETS[:size]]
+        _, wide, _ = run(*flags, *targets)
+        terminal(width)
+        code, narrow, _ = run(*flags, *targets)
+        assert code == 0
+        lines = plain(narrow).splitlines()
+        assert [line for line in lines if len(line) > width] == []
+        numbers = [x for line in shown(wide) for x in line[1:]]
+        # Each block has the labels; of the columns, each is in one of them.
+        assert sorted(x for line in shown(narrow) for x in line[1:]) == sorted(numbers)
+        assert sum(line.startswith("zebra ") for line in lines) > 1
+        assert "9,000" in numbers and "1,390" in numbers
+
+    def test_labels_are_shortened_first(self, run, terminal, flags):
+        terminal(80)
+        assert run(*flags)[0] == 0
+        _, output, _ = run("show", "plan.json")
+        table = plain(output).split("\n\n")[0].splitlines()
+        assert [len(table), {len(line) for line in table}] == [4, {80}]
+        assert table[1].startswith("wheelbarrow of the…") and "9,000" in table[1]
+
+    def test_labels_as_wide_as_two_letters(self, run, terminal, tmp_path):
+        plan = plans.make(["漢" * 30, "b"], [1.0, 0.5])
+        (tmp_path / "plan.json").write_text(plan.to_json())
+        terminal(78)
+        _, output, _ = run("show", "plan.json")
+        assert plain(output).splitlines()[1].startswith("漢漢漢")
+        assert plain(output).splitlines()[1].split()[-6:] == [
+            *("1", "50.00%", "50.00%", "1", "50.00%", "1")
+        ]
 
 
 def test_several_targets_side_by_side(run, pattern):
@@ -242,7 +309,8 @@ def test_apply(run, plan_file, pattern):
         "apply", plan_file, *flags, "--json", "--beam-arg=--direct_num_workers=1"
     )
     assert json.loads(output)["read"] == 719
-    assert read_manifest("laid").mode == "stratify"
+    manifest = read_manifest("laid")
+    assert manifest and manifest.mode == "stratify"
 
 
 @pytest.mark.fast

@@ -12,6 +12,7 @@ _READING = ("epochs", "start_epoch", "on_corrupt")
 
 @click.command(
     "apply",
+    short_help="Writes resampled records.",
     cls=common.OptionsCommand,
     flags=lambda: common.option_flags(InputOptions, _READING, epochs=1),
 )
@@ -41,8 +42,9 @@ _READING = ("epochs", "start_epoch", "on_corrupt")
     help="For Beam, e.g. --beam-arg=--direct_num_workers=2; repeatable.",
 )
 @common.json_flag
-def command(plan, examples, output, mode, num_shards, compression, beam_args, as_json,
-            **reading):  # fmt: skip
+def apply_command(
+    plan, examples, output, mode, num_shards, compression, beam_args, as_json, **reading
+):
     """Writes the samples of a plan's epochs to a directory of TFRecord files."""
     plan = common.read_plan(plan)
     common.quiet_tensorflow()

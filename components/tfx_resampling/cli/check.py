@@ -10,17 +10,18 @@ _READING = ("epochs", "start_epoch", "compression", "on_corrupt")
 
 @click.command(
     "check",
+    short_help="Compares what a plan does with what it predicts.",
     cls=common.OptionsCommand,
     flags=lambda: common.option_flags(InputOptions, _READING, epochs=1),
 )
 @click.argument("plan")
 @common.examples()
 @common.json_flag
-def command(plan, examples, as_json, **reading):
+def check_command(plan, examples, as_json, **reading):
     """Decides on every record and compares with what the plan predicts.
 
-    Nothing is decoded. Exits with 1 if a count is outside of its bound, which a plan
-    for these records is once in a thousand times.
+    Nothing is decoded. Exits with 1 if a count is outside of its bound, which happens
+    once in a thousand times to a plan for these records.
     """
     plan = common.read_plan(plan)
     common.quiet_tensorflow()
@@ -59,11 +60,11 @@ def command(plan, examples, as_json, **reading):
         cells = [
             [
                 row["label"],
-                str(row["natural"]),
-                f"{row['predicted']:.1f}",
-                str(row["realised"]),
-                f"{row['realised'] - row['predicted']:+.1f}",
-                f"{row['bound']:.1f}",
+                f"{row['natural']:,}",
+                f"{row['predicted']:,.1f}",
+                f"{row['realised']:,}",
+                f"{row['realised'] - row['predicted']:+,.1f}",
+                f"{row['bound']:,.1f}",
                 "OUTSIDE" if row["outside"] else "",
             ]
             for row in sorted(rows[:-1], key=lambda row: -row["natural"]) + rows[-1:]
@@ -71,9 +72,9 @@ def command(plan, examples, as_json, **reading):
         names = [
             *("label", "natural", "predicted", "realised", "difference", "bound", ""),
         ]
-        notes = [f"{num_outside} of {len(rows)} counts are outside of their bound."]
+        notes = [f"{num_outside:,} of {len(rows):,} counts are outside of their bound."]
         if found.num_corrupt:
-            notes.append(f"{found.num_corrupt} corrupt records were left out.")
+            notes.append(f"{found.num_corrupt:,} corrupt records were left out.")
         if plan.prediction != "exact":
             notes.append(
                 f"Predicted counts are an estimate ({plan.prediction} {what})."

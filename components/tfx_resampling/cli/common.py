@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,9 @@ import click
 from tfx_resampling.filesystem import read_bytes, write_bytes
 
 STANDARD_STREAM = "-"
-# Columns of a table that is not for a terminal: as wide as it needs.
-_UNBOUNDED = 10_000
-_LONGEST_LABEL = 40
+# Characters of a label in a table where there is room, and where there is not so much;
+# of the gap before a number.
+_LONGEST_LABEL, _SHORT_LABEL, _GAP = 40, 16, 2
 
 
 def read_plan(path: str):
@@ -56,34 +57,71 @@ def print_table(
     notes: Sequence[str] = (),
     warnings: Sequence[str] = (),
     err: bool = False,
+    together: int = 1,
 ) -> None:
-    """Prints a table, its first column to the left, then notes and warnings."""
+    """Prints a table, its first column to the left, then notes and warnings.
+
+    Numbers are never cut. Where the terminal is too narrow, labels are shortened first,
+    and then the columns go below each other, in blocks that all have the labels.
+
+    Args:
+      names: of the columns.
+      rows: a list of cells each; the first one is the label.
+      notes: lines that go below.
+      warnings: further lines, marked as warnings.
+      err: whether it goes to standard error.
+      together: so many columns after the label stay side by side.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from tfx_resampling.report import printable
 
     console = Console(stderr=err, highlight=False)
-    if not console.is_terminal:
-        console = Console(stderr=err, highlight=False, width=_UNBOUNDED)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for number, name in enumerate(names):
-        table.add_column(
-            name,
-            justify="right" if number else "left",
-            no_wrap=True,
-            max_width=None if number else _LONGEST_LABEL,
-            overflow="ellipsis",
-        )
-    for row in rows:
-        # Text, since labels may look like rich's markup.
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(table)
+    is_wide = not console.is_terminal
+    room = math.inf if is_wide else console.width
+    lines = [[printable(cell) for cell in line] for line in (names, *rows)]
+    widths = [max(map(cell_len, column)) + _GAP for column in zip(*lines)]
+    blocks, label_width = _blocks(widths, together, room)
+    for block in blocks:
+        for number, line in enumerate(lines):
+            # Text, since labels may look like rich's markup.
+            text = Text(line[0])
+            text.truncate(label_width, overflow="ellipsis", pad=True)
+            for i in block:
+                text.append(" " * (widths[i] - cell_len(line[i])) + line[i])
+            text.rstrip()
+            text.stylize("" if number else "bold")
+            console.print(text, soft_wrap=True)  # As it is.
+        if block is not blocks[-1]:
+            console.print()
     for note in notes:
-        console.print(Text(note))
+        console.print(Text(note), soft_wrap=is_wide)
     for warning in warnings:
-        console.print(Text(f"Warning: {warning}", style="yellow"))
+        text = Text(printable(f"Warning: {warning}"), style="yellow")
+        console.print(text, soft_wrap=is_wide)
+
+
+def _blocks(
+    widths: Sequence[int], together: int, room: float
+) -> tuple[list[list[int]], int]:
+    """Returns the columns (from 1) of each block, and the width of labels in all."""
+
+    def width(columns: Sequence[int]) -> int:
+        return sum(widths[i] for i in columns)
+
+    columns = list(range(1, len(widths)))
+    parts = [columns[i : i + together] for i in range(0, len(columns), together)]
+    longest = min(widths[0] - _GAP, _LONGEST_LABEL)
+    # Shorter than is good to read only where not even one part fits beside it.
+    shortest = min(longest, _SHORT_LABEL, max(1, room - max(map(width, parts))))
+    blocks: list[list[int]] = [[]]
+    for part in parts:
+        if blocks[-1] and width(blocks[-1] + part) > room - shortest:
+            blocks.append([])
+        blocks[-1] += part
+    return blocks, int(max(shortest, min(longest, room - max(map(width, blocks)))))
 
 
 @contextlib.contextmanager

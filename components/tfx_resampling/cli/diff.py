@@ -1,6 +1,6 @@
 """`tfx-resampling diff`: what changed between two plans."""
 
-import dataclasses
+import json
 import math
 
 import click
@@ -14,24 +14,24 @@ _ELSEWHERE = {
 }
 
 
-@click.command("diff")
+@click.command("diff", short_help="Shows what changed between two plans.")
 @click.argument("before")
 @click.argument("after")
 @common.json_flag
-def command(before, after, as_json):
-    """Shows what changed between two plans; labels that did not are left out."""
+def diff_command(before, after, as_json):
+    """Shows what changed between two plans; labels that did not change are left out."""
     if before == after == common.STANDARD_STREAM:
         raise click.UsageError("only one plan can come from standard input.")
     plans = [common.read_plan(path) for path in (before, after)]
+    old, new = (json.loads(plan.to_json()) for plan in plans)
     fields = {
-        field.name: [getattr(plan, field.name) for plan in plans]
-        for field in dataclasses.fields(plans[0])
-        if field.name not in _ELSEWHERE
+        name: [old[name], new[name]]
+        for name in old
+        if name not in _ELSEWHERE and not _same(old[name], new[name])
     }
-    fields = {name: both for name, both in fields.items() if not _same(*both)}
     labels = _labels(*plans)
     if as_json:
-        common.write_json({"labels": labels, "fields": _plain(fields)})
+        common.write_json({"labels": labels, "fields": fields})
         return
     if labels:
         names = ["label", "count", "->", "factor", "->", "predicted", "->"]
@@ -46,14 +46,14 @@ def command(before, after, as_json):
             ]
             for row in labels
         ]
-        common.print_table(names, rows)
+        common.print_table(names, rows, together=2)
     for name, (old, new) in fields.items():
         click.echo(f"{name}: {_short(old)} -> {_short(new)}")
     if not labels and not fields:
         click.echo("no difference")
 
 
-_FORMS = {"counts": "{}", "factors": "{:.4g}", "predicted": "{:.1f}"}
+_FORMS = {"counts": "{:,}", "factors": "{:.4g}", "predicted": "{:,.1f}"}
 
 
 def _same(before, after) -> bool:
@@ -78,16 +78,6 @@ def _labels(before, after) -> list:
         if None in both or not all(_same(*values) for values in row.values()):
             rows.append({"label": label, **row})
     return rows
-
-
-def _plain(fields: dict) -> dict:
-    return {
-        name: [
-            dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
-            for value in values
-        ]
-        for name, values in fields.items()
-    }
 
 
 def _short(value) -> str:

@@ -13,16 +13,33 @@ from click import shell_completion
 from tfx_resampling.errors import needs, reason
 from tfx_resampling.version import __version__
 
+_SHELLS = {
+    "bash": shell_completion.BashComplete,
+    "zsh": shell_completion.ZshComplete,
+    "fish": shell_completion.FishComplete,
+}
 
-@click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+
+@click.command("completion", short_help="Prints the script that completes commands.")
+@click.argument("shell", type=click.Choice(list(_SHELLS)))
 def completion(shell):
-    """Prints the script: eval "$(tfx-resampling completion bash)"."""
-    kind = shell_completion.get_completion_class(shell)
-    click.echo(kind(cli, {}, "tfx-resampling", "_TFX_RESAMPLING_COMPLETE").source())
+    """Prints the script that completes commands in a shell.
+
+    For example: eval "$(tfx-resampling completion bash)".
+    """
+    variable = "_TFX_RESAMPLING_COMPLETE"
+    click.echo(_SHELLS[shell](cli, {}, "tfx-resampling", variable).source())
 
 
-_COMMANDS = ("plan", "show", "diff", "check", "apply", "completion")
+# Commands and the modules that they are in.
+_COMMANDS = {
+    "plan": "plan",
+    "show": "plan",
+    "diff": "diff",
+    "check": "check",
+    "apply": "apply",
+    "completion": "main",
+}
 # Exit codes: wrong input or options; interrupted, as shells have it.
 _WRONG, _INTERRUPTED = 2, 130
 
@@ -38,7 +55,8 @@ class _Commands(click.Group):
             return None
         if cmd_name == completion.name:
             return completion
-        return importlib.import_module(f"tfx_resampling.cli.{cmd_name}").command
+        module = importlib.import_module(f"tfx_resampling.cli.{_COMMANDS[cmd_name]}")
+        return getattr(module, f"{cmd_name}_command")
 
 
 @click.command(cls=_Commands)

@@ -1,5 +1,7 @@
-"""`tfx-resampling plan`: label counts to a plan, or to several beside each other."""
+"""`tfx-resampling plan` and `show`: a plan of label counts; a plan that is there."""
 
+import functools
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -15,6 +17,10 @@ if TYPE_CHECKING:  # It loads NumPy.
     from tfx_resampling.core.config import PlannerConfig
 
 
+# Characters of a target in the head of a column: it may be JSON of all labels.
+_LONGEST_TARGET = 24
+
+
 def _flags() -> list[click.Option]:
     from tfx_resampling.core.config import PlannerConfig
 
@@ -26,14 +32,20 @@ def _flags() -> list[click.Option]:
             default=("uniform",),
             show_default=True,
             metavar="TARGET",
-            help=f"{target.help} Repeated: compares, and writes nothing.",
+            help=f"{target.help} Given several targets, it "
+            "compares them and writes nothing.",
         ),
         *common.option_flags(PlannerConfig, leave_out=("target",)),
         *common.option_flags(InputOptions, ("compression", "on_corrupt")),
     ]
 
 
-@click.command("plan", cls=common.OptionsCommand, flags=_flags)
+@click.command(
+    "plan",
+    short_help="Makes a plan, or compares targets.",
+    cls=common.OptionsCommand,
+    flags=_flags,
+)
 @click.option(
     "--statistics",
     metavar="PATH",
@@ -46,7 +58,7 @@ def _flags() -> list[click.Option]:
     help="Where the plan goes, - for standard output.  [default: plan.json]",
 )
 @common.json_flag
-def command(
+def plan_command(
     statistics, examples, targets, compression, on_corrupt, output, as_json, **options
 ):
     """Plans how to turn the label distribution into a target.
@@ -140,19 +152,19 @@ def print_plan(plan, err: bool = False) -> None:
 
 def summary(plan) -> dict:
     """Returns what a plan does, in JSON types."""
-    names = ("label", "natural", "share", "target", "factor", "predicted_share")
-    columns = (
-        plan.groups,
-        plan.counts,
-        plan.natural_shares.tolist(),
-        plan.target,
-        plan.factors,
-        plan.predicted_shares.tolist(),
-        plan.predicted,
-    )
+    columns = {
+        "label": plan.groups,
+        "natural": plan.counts,
+        "share": plan.natural_shares.tolist(),
+        "target": plan.target,
+        "factor": plan.factors,
+        "predicted_share": plan.predicted_shares.tolist(),
+        "predicted_count": plan.predicted,
+    }
     return {
         "labels": [
-            dict(zip((*names, "predicted_count"), row)) for row in zip(*columns)
+            dict(zip(columns, row, strict=True))
+            for row in zip(*columns.values(), strict=True)
         ],
         "records": plan.num_records,
         "predicted_records": plan.predicted_records,
@@ -164,46 +176,59 @@ def summary(plan) -> dict:
 
 def _compare(targets: Sequence[str], plans: list, as_json: bool) -> None:
     if as_json:
-        common.write_json(dict(zip(targets, map(summary, plans))))
+        common.write_json(dict(zip(targets, map(summary, plans), strict=True)))
         return
     from tfx_resampling import report
 
-    first = plans[0]
-    places = report.decimals(first)
-    order = sorted(range(len(first.groups)), key=lambda i: -first.counts[i])
+    places = report.decimals(plans[0])
+    cell = functools.partial(report.format_cell, places=places)
     names = ["label", "natural", "share"]
-    for target in targets:
-        names += [f"{target}: factor", "share"]
-    rows = []
-    for i in order:
-        row = [
-            first.groups[i],
-            str(first.counts[i]),
-            _share(first.natural_shares[i], places),
-        ]
-        for plan in plans:
-            row += [f"{plan.factors[i]:.4g}", _share(plan.predicted_shares[i], places)]
-        rows.append(row)
-    lines = {
-        "records per epoch": lambda plan: f"{plan.predicted_records:.0f}",
+    rows = [[cell(name, row[name]) for name in names] for row in report.rows(plans[0])]
+    totals = {
+        "records per epoch": lambda plan: f"{plan.predicted_records:,.0f}",
         "distance to target": lambda plan: f"{plan.distance:.4f}",
         "effective sample size": lambda plan: _known(plan, "effective_sample_size"),
         "largest factor": lambda plan: _known(plan, "largest_factor", "{:.4g}"),
     }
-    rows.append([""] * len(names))
-    for name, value in lines.items():
-        row = [name, "", ""]
-        for plan in plans:
-            row += [value(plan), ""]
-        rows.append(row)
-    warnings = [f"{t}: {text}" for t, p in zip(targets, plans) for text in p.warnings]
-    common.print_table(names, rows, warnings=warnings)
+    total_rows = [[name, "", ""] for name in totals]
+    warnings = []
+    for target, plan in zip(targets, plans, strict=True):
+        target = report.shortened(target, _LONGEST_TARGET)
+        names += [f"{target}: factor", "share"]
+        for cells, row in zip(rows, report.rows(plan), strict=True):
+            cells += [cell("factor", row["factor"]), cell("share", row["predicted"])]
+        for cells, value in zip(total_rows, totals.values(), strict=True):
+            cells += [value(plan), ""]
+        warnings += [f"{target}: {text}" for text in plan.warnings]
+    rows += [[""] * len(names), *total_rows]
+    common.print_table(names, rows, warnings=warnings, together=2)
 
 
-def _share(value: float, places: int) -> str:
-    return f"{100 * value:.{places}f}%"
-
-
-def _known(plan, name: str, form: str = "{:.0f}") -> str:
+def _known(plan, name: str, form: str = "{:,.0f}") -> str:
     value = plan.diagnostics.get(name)
     return "" if value is None else form.format(value)
+
+
+@click.command("show", short_help="Shows a plan: table, page or figure.")
+@click.argument("plan")
+@click.option("--html", metavar="PATH", help="Write the report, one HTML page.")
+@click.option("--png", metavar="PATH", help="Write the figure; needs Matplotlib.")
+@common.json_flag
+def show_command(plan, html, png, as_json):
+    """Shows a plan.json, the directory it is in, or - for standard input."""
+    if common.STANDARD_STREAM in (html, png) and (as_json or html == png):
+        raise click.UsageError("only one thing can go to standard output.")
+    from tfx_resampling import report
+
+    plan = common.read_plan(plan)
+    if html:
+        common.write(html, report.as_html(plan))
+    if png:
+        contents = io.BytesIO()
+        figure = report.figure(plan)
+        figure.savefig(contents, format="png", dpi=150, bbox_inches="tight")
+        common.write(png, contents.getvalue())
+    if as_json:
+        common.write_json(summary(plan))
+    elif common.STANDARD_STREAM not in (html, png):
+        print_plan(plan)

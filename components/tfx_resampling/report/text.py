@@ -144,7 +144,8 @@ def summary(plan: Plan) -> list[str]:
 
 
 def _measure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    # Nearly 0, as a fit ends, is 0.
+    return f"{value:,.0f}" if value >= 1000 else f"{round(value, 4):.3g}"
 
 
 def as_text(plan: Plan, **columns) -> str:
