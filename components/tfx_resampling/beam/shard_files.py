@@ -14,7 +14,7 @@ from tfx_resampling.beam.external_sort import (
     write_whole,
 )
 from tfx_resampling.scan.decide import COUNTS
-from tfx_resampling.shards.classes import MAX_SHARD_BYTES
+from tfx_resampling.shards import classes
 from tfx_resampling.shards.manifest import (
     RECORDS_PREFIX,
     SAMPLES_PREFIX,
@@ -47,18 +47,18 @@ class PlanShards(JobDoFn):
         if job.options.compression == "auto":
             is_gzip = any(file.is_gzip for file in files)
         if job.options.mode == "stratify":
-            classes = job.classes()
-            num_buckets = classes.num_cells
+            made = job.classes()
+            num_buckets = made.num_cells
             cells = sorted({int(b) for run in found for b in run.buckets})
             bounds = [(cell, cell + 1) for cell in cells]
-            columns = zip(*map(classes.describe, cells))
+            columns = zip(*map(made.describe, cells))
             names = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")
             fields = dict(zip(names, map(list, columns)))
         else:
             num_buckets = job.num_buckets
             num_bytes = sum(int(run.num_bytes.sum()) for run in found)
             num_shards = job.options.num_shards or min(
-                num_buckets, -(-num_bytes // MAX_SHARD_BYTES)
+                num_buckets, -(-num_bytes // classes.MAX_SHARD_BYTES)
             )
             edges = [i * num_buckets // num_shards for i in range(num_shards + 1)]
             bounds = list(zip(edges, edges[1:]))
