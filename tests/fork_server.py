@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -24,7 +25,7 @@ def serve(path: str, modules: list[str]) -> dict | None:
     """Imports modules and forks a process per request, until standard input ends.
 
     Args:
-      path: of the socket to listen at.
+      path: of the socket to listen at, in a folder of its own.
       modules: what to import.
 
     Returns:
@@ -106,3 +107,5 @@ if __name__ == "__main__":
         sys.modules["__main__"] = _main = types.ModuleType("__main__")
         # To its end and that of the interpreter, as any other program.
         exec(_code, _main.__dict__)
+    else:
+        shutil.rmtree(os.path.dirname(sys.argv[1]), ignore_errors=True)

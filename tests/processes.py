@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -66,14 +65,14 @@ class ForkServer:
           python: the interpreter.
           environment: all variables of the server.
         """
-        self._folder = tempfile.mkdtemp(prefix="fork-server-")
-        self._path = os.path.join(self._folder, "socket")
-        self._log = pathlib.Path(self._folder, "log.txt")
+        folder = tempfile.mkdtemp(prefix="fork-server-")
+        self._path = os.path.join(folder, "socket")
+        self._log = pathlib.Path(folder, "log.txt")
         code = pathlib.Path(__file__).with_name("fork_server.py").read_text()
         self._process = subprocess.Popen(
             [python, "-c", code, self._path, *_PRELOADED],
             env=dict(environment),
-            cwd=self._folder,
+            cwd=folder,
             stdin=subprocess.PIPE,
             stderr=self._log.open("w"),
             start_new_session=True,
@@ -131,7 +130,6 @@ class ForkServer:
     def stop(self) -> None:
         """Ends the server, but not the processes that it has started."""
         self._process.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
         atexit.unregister(self.stop)
 
 

@@ -21,8 +21,8 @@ _TOGETHER = {
         "beam/external_sort beam/read beam/resample_options beam/shard_files"
     ),
     "cli/test_cli": (
-        "cli/apply cli/check cli/common cli/diff cli/main cli/plan cli/show errors read "
-        "scan/audit"
+        "cli/apply cli/check cli/common cli/diff cli/main cli/plan cli/show "
+        "errors read scan/audit"
     ),
     "images/test_decode": "images/bmp images/formats",
     "monitoring/test_monitor": (
