@@ -270,7 +270,6 @@ def test_undersampling_alone_keeps_what_the_rule_keeps(tmp_path):
     assert Counter(samples(names, plan, chunk_size=64)) == Counter(kept)
 
 
-@pytest.mark.fast
 def test_another_plan_seed_gives_other_samples(small, expected):
     other = plans.make("abc", [0.4, 1.5, 2.2], seed=7, unlabeled_factor=0.5)
     found = Counter(samples(small, other))
