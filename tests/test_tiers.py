@@ -22,7 +22,7 @@ _TOGETHER = {
     ),
     "cli/test_cli": (
         "cli/apply cli/check cli/common cli/diff cli/main cli/plan cli/show "
-        "errors read scan/audit"
+        "errors filesystem scan/audit"
     ),
     "images/test_decode": "images/bmp images/formats",
     "monitoring/test_monitor": (
