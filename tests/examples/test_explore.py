@@ -52,7 +52,8 @@ def test_it_runs_and_shows_plan_figure_and_images(tmp_path, monkeypatch):
     )
     assert re.search(r"^uniform +distance to target 0\.", text, re.M)
     # Realised shares are the predicted ones, to a point.
-    table = re.search(r"^label .*?\n\n", text, re.M | re.S)[0].splitlines()
+    (found,) = re.findall(r"^label .*?\n\n", text, re.M | re.S)
+    table = found.splitlines()
     assert table[0].split()[-2:] == ["predicted", "realised"]
     for line in table[1:-1]:
         predicted, realised = (float(x.rstrip("%")) for x in line.split()[-2:])
