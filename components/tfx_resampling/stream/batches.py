@@ -87,7 +87,8 @@ class Batches:
         With `counts` they are ((x, y), counts), int64 [5]: the epoch, and behind it the
         `row_counts` since the batch before.
         """
-        if (image := self._image) is None:
+        image = self._image
+        if image is None:
             batches = epochs.each(self._rebatch)
             return self._map(batches, lambda rows: self._finish(self._parse(rows)))
         if self._skip:  # Batches are of what is left.
@@ -171,7 +172,9 @@ class Batches:
             deterministic=True,
         )
         pixels = pixels.ignore_errors()
-        if (augment := image.augment) is None:
+        # No assignment expression, which AutoGraph of TensorFlow 2.16 cannot read.
+        augment = image.augment
+        if augment is None:
             pixels = pixels.map(lambda i, one, seed: (i, one))
         else:  # Its errors are not to be taken for those of an image.
             pixels = pixels.map(

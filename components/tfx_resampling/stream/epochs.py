@@ -98,7 +98,8 @@ class Epochs:
         sources = dealt.map(
             lambda i: (i // num_files, self._order(i // num_files)[i % num_files])
         )
-        if (selection := self._selection) is not None:
+        selection = self._selection
+        if selection is not None:
             sources = sources.filter(
                 lambda *source: selection.needed(self._rule, *source)
             )
