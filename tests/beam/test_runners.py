@@ -144,11 +144,11 @@ class TestDask:
         assert os.listdir(tmp_path) == ["bad.tfrecord"]
 
 
-def test_the_arguments_in_the_readme_are_known_to_beam(caplog):
-    readme = pathlib.Path(__file__).parents[2] / "README.md"
-    rows = re.findall(r"^\| (\w[\w ]*) \| .*--.*$", readme.read_text(), re.M)
+def test_the_arguments_on_the_page_are_known_to_beam(caplog):
+    page = pathlib.Path(__file__).parents[2] / "docs" / "offline.md"
+    rows = re.findall(r"^\| (\w[\w ]*) \| .*--.*$", page.read_text(), re.M)
     assert rows == ["this machine", "Dataflow", "Flink", "Spark", "Dask"]
-    for row in re.findall(r"^\| .*--\w.*\|$", readme.read_text(), re.M):
+    for row in re.findall(r"^\| .*--\w.*\|$", page.read_text(), re.M):
         flags = re.findall(r"--[a-z_]+=[^\s`\"]+", row)
         assert flags, row
         caplog.clear()
