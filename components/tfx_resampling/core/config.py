@@ -24,6 +24,7 @@ COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
 UNLABELED = ("keep", "drop")
 ON_UNREACHABLE = ("warn", "error")
+PREFERENCES = ("distance", "samples")
 
 # Above this a float64 cannot hold `core.draws`' sums exactly for even two epochs, and
 # no training set gains from a million copies of one record.
@@ -146,6 +147,11 @@ class PlannerConfig:
       on_unreachable: what to do about a target that the bounds or the data do not
         allow: "warn" (the plan holds the closest distribution, and why) or "error".
         Only where it is known, which takes single labels or known label sets.
+      prefer: where the target is out of reach, of records with several labels:
+        "distance" (the closest plan; of those within 0.005 of it the one of the larger
+        effective sample size) or "samples" (of those within 0.06).
+      min_epoch: labeled records that an epoch of size "undersample" must keep, as a
+        ratio to all of them; 0 allows any.
       tolerance: total-variation distance, 0 to 1, of the expected to the target shares
         up to which the target counts as reached.
       schedule: how the factors come in over the epochs: "constant" (the same in every
@@ -181,6 +187,10 @@ class PlannerConfig:
     on_unreachable: str = dataclasses.field(
         default="warn", metadata={"choices": ON_UNREACHABLE}
     )
+    prefer: str = dataclasses.field(
+        default="distance", metadata={"choices": PREFERENCES}
+    )
+    min_epoch: float = 0.01
     tolerance: float = 0.01
     schedule: str = "constant"
 
@@ -190,7 +200,7 @@ class PlannerConfig:
         check_integer("seed", self.seed, below=2**63)
         _set(self, "target", targets.parse(self.target))
         _set(self, "size", _parse_size(self.size))
-        for name in ("min_factor", "max_factor", "tolerance"):
+        for name in ("min_factor", "max_factor", "tolerance", "min_epoch"):
             _set(self, name, _parse_factor(name, getattr(self, name)))
         for name, words in (("unlabeled", UNLABELED), ("unknown_labels", ("error",))):
             _set(self, name, _parse_word_or_factor(name, getattr(self, name), words))
@@ -200,6 +210,7 @@ class PlannerConfig:
         if self.key_feature is not None:
             check_text("key_feature", self.key_feature)
         check_choice("combine", self.combine, COMBINE_RULES)
+        check_choice("prefer", self.prefer, PREFERENCES)
         check_choice("on_unreachable", self.on_unreachable, ON_UNREACHABLE)
         _ = Schedule.parse(self.schedule)
         if self.min_factor > self.max_factor:

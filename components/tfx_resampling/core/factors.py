@@ -5,13 +5,12 @@ import dataclasses
 import numpy as np
 import scipy.optimize
 
-from tfx_resampling.core import draws
+from tfx_resampling.core import draws, marginals
 from tfx_resampling.core.config import LARGEST_FACTOR
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 
-# Rows of the sample that stands for records whose labels are not known together.
-# 200,000 rows keep the error of a predicted count near 1 % for tens of labels.
-_SAMPLE_ROWS = 200_000
+# Relative error of the number of records that counts as none.
+_SIZE_TOLERANCE = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,10 +190,9 @@ def emission_of_marginals(
 ) -> Emission:
     """Returns an estimate for labels whose label sets are not known.
 
-    Each label's records are given other labels at random, in a sample with a fixed
-    seed: with the chances that the pairwise counts give ("pairwise"), or, without
-    those, as if labels occurred independently of each other, records without any left
-    aside ("independent").
+    Labels occur beside each other with the chances that the pairwise counts give
+    ("pairwise"), or, without those, independently ("independent"): `core.marginals`.
+    Where every factor is 1, what is emitted is what is there, and known exactly.
 
     Args:
       factors: float64 [labels], T.
@@ -203,88 +201,49 @@ def emission_of_marginals(
       rule: how factors are combined and bounded.
       pairs: float64 [labels, labels], records that have both labels, if known.
     """
-    num_labels = len(counts)
-    draws_per_label = max(64, min(4096, _SAMPLE_ROWS // num_labels))
-    num_rows = num_labels * draws_per_label
-    anchors = np.repeat(np.arange(num_labels), draws_per_label)
-    if pairs is None:
-        independent = _independent_chances(counts / num_labeled)
-        chances = np.broadcast_to(independent, (num_labels, num_labels))
-    else:
-        chances = pairs / np.maximum(counts, 1.0)[:, None]
-    rng = np.random.default_rng(0)
-    rows, labels = [np.arange(num_rows)], [anchors]
-    for label in range(num_labels):
-        chance = np.repeat(chances[:, label], draws_per_label)
-        hits = np.flatnonzero(rng.random(num_rows) < chance)
-        hits = hits[anchors[hits] != label]
-        rows.append(hits)
-        labels.append(np.full(len(hits), label))
-    row_ids, label_ids = np.concatenate(rows), np.concatenate(labels)
-    order = np.argsort(row_ids, kind="stable")
-    lengths = np.bincount(row_ids, minlength=num_rows)
-    sample = LabelSets(
-        indptr=np.concatenate([[0], np.cumsum(lengths)]),
-        indices=label_ids[order],
-        weights=counts[anchors] / draws_per_label,
+    if (factors[counts > 0] == 1).all() and rule.min_factor <= 1 <= rule.max_factor:
+        return Emission(counts, float(num_labeled), None, "exact")
+    per_label, records = marginals.expected(
+        factors,
+        counts,
+        num_labeled,
+        pairs,
+        rule.combine,
+        (rule.min_factor, rule.max_factor),
     )
-    emitted = sample.weights * record_factors(factors, sample, rule)
-    # A row speaks for its anchor label only; a record with k labels is in k rows.
-    per_label = np.bincount(anchors, emitted, minlength=num_labels)
     kind = "independent" if pairs is None else "pairwise"
-    return Emission(per_label, float((emitted / lengths).sum()), None, kind)
+    return Emission(per_label, records, None, kind)
 
 
-def _independent_chances(fractions: np.ndarray) -> np.ndarray:
-    """Returns the chance q_l of each label, records without any not yet left aside.
+def held_size(
+    factors: np.ndarray, counts: LabelCounts, rule: RecordRule, num_records: float
+) -> np.ndarray:
+    """Returns the factors times s, clipped, with s such that the size holds.
 
-    fractions_l = q_l / P, where P = 1 - prod(1 - q_k) is the chance of any label.
-
-    Args:
-      fractions: float64 [labels], fraction of the labeled records with each label.
-    """
-    fractions = np.minimum(fractions, 1.0)
-
-    def excess(any_label):
-        return 1 - np.prod(1 - fractions * any_label) - any_label
-
-    # With one label per record the only solution is the limit, in which a record never
-    # has a second one.
-    low = 1e-9
-    if excess(low) <= 0:
-        return np.zeros_like(fractions)
-    if excess(1.0) >= 0:
-        return fractions
-    return fractions * scipy.optimize.brentq(excess, low, 1.0)
-
-
-def plain_factors(
-    label_sets: LabelSets, target: np.ndarray, num_records: float, rule: RecordRule
-) -> np.ndarray | None:
-    """Returns T = s * B / A with s such that `num_records` are emitted, or None.
-
-    What a plan is without a fit, at a size that holds: the yardstick of a fit that does
-    not reach its target. None where no s gives the size.
+    T = clip(s * factors, min_factor, max_factor) emits `num_records` labeled records on
+    average, or as near to that as the bounds allow.
 
     Args:
-      label_sets: the label sets.
-      target: float64 [labels], B.
-      num_records: labeled records that an epoch is to emit.
+      factors: float64 [labels], positive where labels are wanted.
+      counts: what is known of the labels.
       rule: how factors are combined and bounded.
+      num_records: labeled records that an epoch is to emit.
     """
-    counts = label_sets.label_totals(label_sets.weights, len(target))
-    present = counts > 0
-    shares = np.where(present, counts, 1.0) / counts.sum()
-    ratio = np.where(present, target / shares, 1.0)
+    absent = np.array(counts.counts) == 0
 
     def scaled(log_scale):
-        return np.where(present, ratio * np.exp(log_scale), 1.0)
+        bounded = np.clip(factors * np.exp(log_scale), rule.min_factor, rule.max_factor)
+        return np.where(absent, 1.0, bounded)
 
     def excess(log_scale):
-        found = emission_of_sets(scaled(log_scale), label_sets, rule)
-        return found.records - num_records
+        return emission(scaled(log_scale), counts, rule).records / num_records - 1
 
+    if abs(excess(0.0)) <= _SIZE_TOLERANCE:
+        return scaled(0.0)
     span = np.log(LARGEST_FACTOR)
-    if excess(-span) > 0 or excess(span) < 0:
-        return None
-    return scaled(scipy.optimize.brentq(excess, -span, span))
+    low, high = excess(-span), excess(span)
+    if low >= 0 or high <= 0:
+        return scaled(-span if low >= 0 else span)
+    # Estimates cost seconds, and are not known that well.
+    tolerance = 1e-12 if counts.known_sets is not None else 1e-4
+    return scaled(scipy.optimize.brentq(excess, -span, span, xtol=tolerance))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfx_resampling.core import diagnostics, fit, targets
+from tfx_resampling.core.closest import Candidate, Closest
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.factors import (
@@ -14,10 +15,9 @@ from tfx_resampling.core.factors import (
     RecordRule,
     distance,
     emission,
-    emission_of_sets,
+    held_size,
     label_factors,
     labeled_records,
-    plain_factors,
     shares,
 )
 from tfx_resampling.core.plan import Plan
@@ -25,6 +25,12 @@ from tfx_resampling.version import __version__
 
 # Total-variation distance up to which a fit has reached its target.
 _REACHED = 1e-6
+# The same for the smallest or largest epoch, whose size is found by trying.
+_REACHED_AT_SIZE = 1e-4
+# Distances that are about the same, by what is preferred among them.
+_SLACK = {"distance": 0.005, "samples": 0.06}
+# Relative error of a size that is worth a warning.
+_SIZE_MISSED = 0.005
 # Share of unlabeled records in an epoch that is worth a warning.
 _MANY_UNLABELED = 0.2
 
@@ -42,9 +48,11 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     """Returns the plan that turns the distribution of `counts` into the target.
 
     Single labels, or only marginal counts known: T = clip(s * B / A, min_factor,
-    max_factor) per label; s follows from `size`. Several labels with known label sets,
-    and `combine="product"`: T is fitted so that the expected emitted shares equal B at
-    the size wanted, or come closest to it (`core.fit`).
+    max_factor) per label, with s such that the size holds. Several labels with known
+    label sets, and `combine="product"`: T is fitted so that the expected emitted shares
+    equal B at the size wanted (`core.fit`), or come closest to it (`core.closest`). No
+    label is then moved away from its target, and of plans of about the same distance
+    the one of the larger effective sample size is taken (`prefer`).
 
     What the plan emits is predicted exactly where label sets or single labels are
     known. Otherwise it is estimated, from pairwise counts of labels if there are any;
@@ -64,12 +72,18 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
             f"label_key must be that of the counts, {counts.label_key!r}, got "
             f"{config.label_key!r}."
         )
-    target, factors, rule, notes = _transformation(counts, config)
+    made = _transformation(counts, config)
+    target, factors, rule, notes = made.target, made.factors, made.rule, made.notes
     emitted = emission(factors, counts, rule)
+    _check_epoch(emitted.records, counts, config, notes)
+    notes += _size_notes(counts, config, emitted)
+    notes += _dropped_notes(counts, emitted)
     if isinstance(config.target, str) and targets.fixes_size(config.target):
         # Of a rule that gives factors and no shares, B is what it emits.
         target = shares(emitted.counts)
     details = _diagnostics(counts, emitted, target, rule)
+    if len(made.trade_off) > 1:
+        details["trade_off"] = made.trade_off
     notes += _target_notes(details, emitted, target, config)
     notes += _unlabeled_notes(counts, config, emitted)
     plan = Plan(
@@ -106,10 +120,27 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     return plan
 
 
-def _transformation(
-    counts: LabelCounts, config: PlannerConfig
-) -> tuple[np.ndarray, np.ndarray, RecordRule, list[str]]:
-    """Returns (B, T, rule, warnings)."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Transformation:
+    """How A becomes B.
+
+    Attributes:
+      target: float64 [labels], B.
+      factors: float64 [labels], T.
+      rule: how they are combined and bounded.
+      notes: what a user should know.
+      trade_off: `diagnostics["trade_off"]`; empty where there is nothing to weigh.
+    """
+
+    target: np.ndarray
+    factors: np.ndarray
+    rule: RecordRule
+    notes: list[str]
+    trade_off: list[dict[str, float | bool]] = dataclasses.field(default_factory=list)
+
+
+def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformation:
+    """Returns how A becomes B."""
     natural = np.array(counts.counts, np.float64)
     rule = RecordRule(
         combine=config.combine,
@@ -133,7 +164,8 @@ def _transformation(
         target = wanted / wanted.sum()
         if fitted is not None and targets.is_counts(config.target):
             bounds = fit.Bounds(config.min_factor, config.max_factor)
-            return target, fit.fit_counts(fitted, wanted, bounds), rule, notes
+            factors = fit.fit_counts(fitted, wanted, bounds)
+            return _Transformation(target, factors, rule, notes)
     else:
         target = targets.target_shares(config.target, counts.groups, natural)
         num_records = labeled_records(
@@ -144,11 +176,27 @@ def _transformation(
         if fitted is not None:
             # Records, not labels, are bounded then: a factor of 300 is no harm where
             # every record with the label also has one of 0.1.
-            factors, rule = _fit(fitted, target, config.size, num_records, rule, notes)
-            return target, factors, rule, notes
+            found = _fit(fitted, target, config, num_records, rule)
+            notes += _fit_notes(found, counts, config)
+            _check_epoch(found.chosen.records, counts, config, notes)
+            return _Transformation(
+                target, found.factors, found.rule, notes, found.trade_off()
+            )
         scale = num_records / counts.num_labeled
         factors = label_factors(natural, target, config.size, scale)
     clipped = np.clip(factors, config.min_factor, config.max_factor)
+    notes += _bound_notes(factors, counts, config)
+    is_fixed = targets.fixes_size(config.target)
+    if not is_fixed and config.size not in ("undersample", "oversample"):
+        clipped = held_size(factors, counts, rule, num_records)
+    return _Transformation(target, clipped, rule, notes)
+
+
+def _bound_notes(
+    factors: np.ndarray, counts: LabelCounts, config: PlannerConfig
+) -> list[str]:
+    """Returns warnings of labels whose factors are out of bounds."""
+    notes = []
     for name, bound, binds in (
         ("max_factor", config.max_factor, factors > config.max_factor),
         ("min_factor", config.min_factor, factors < config.min_factor),
@@ -159,54 +207,144 @@ def _transformation(
                 f"{name} {bound:g} binds for {len(names)} of {len(counts.groups)} "
                 f"labels: {_some(names)}. Their target shares are not reached."
             )
-    return target, clipped, rule, notes
+    positive = factors[(factors > 0) & (np.array(counts.counts) > 0)]
+    if notes and not counts.multi_label and len(positive):
+        # Of single labels it is known at which sizes no bound would bind.
+        scale = config.max_factor / positive.max()
+        if scale * positive.min() >= config.min_factor and scale < 1:
+            epoch = factors @ np.array(counts.counts, np.float64) * scale
+            notes.append(
+                f"With size='records:{int(epoch)}' or fewer no bound binds, and the "
+                "target is reached."
+            )
+    return notes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Fit:
+    """Fitted factors, and what was weighed against them.
+
+    Attributes:
+      factors: float64 [labels], T.
+      rule: the rule, with the bounds of the size asked for.
+      chosen: the plan that was taken.
+      candidates: all that were found; the only one where the target is reached.
+    """
+
+    factors: np.ndarray
+    rule: RecordRule
+    chosen: Candidate
+    candidates: list[Candidate]
+
+    def trade_off(self) -> list[dict[str, float | bool]]:
+        """Returns the candidates that are the best of their distance, closest first."""
+        kept, best = [], (-np.inf, -np.inf)
+        for each in sorted(self.candidates, key=lambda c: c.distance):
+            sizes = (each.effective_sample_size, each.records)
+            if each is self.chosen or sizes[0] > best[0]:
+                best = max(best, sizes)
+                kept.append(
+                    {
+                        "distance": each.distance,
+                        "effective_sample_size": each.effective_sample_size,
+                        "records": each.records,
+                        "chosen": each is self.chosen,
+                    }
+                )
+        return kept
 
 
 def _fit(
     label_sets: LabelSets,
     target: np.ndarray,
-    size: None | str | int | float,
+    config: PlannerConfig,
     num_records: float,
     rule: RecordRule,
-    notes: list[str],
-) -> tuple[np.ndarray, RecordRule]:
-    """Returns (T, rule).
+) -> _Fit:
+    """Returns factors that emit the target, or come closest to it.
 
     Args:
       label_sets: the label sets.
       target: float64 [labels], B.
-      size: as `PlannerConfig.size`.
+      config: `size` and `prefer`.
       num_records: labeled records that an epoch is to emit.
       rule: the rule that is asked for.
-      notes: gets a line where the rule is another one.
     """
-    if size in ("undersample", "oversample"):
-        limit = min if size == "undersample" else max
+    is_smallest = config.size == "oversample"
+    is_open = is_smallest or config.size == "undersample"
+    if is_open:
+        limit = max if is_smallest else min
         low, high = limit(rule.min_factor, 1.0), limit(rule.max_factor, 1.0)
         rule = dataclasses.replace(rule, min_factor=low, max_factor=high)
-        largest = size == "undersample"
-        bounds = fit.Bounds(low, high)
-        return fit.fit_extreme_size(label_sets, target, bounds, largest), rule
-    bounds = fit.Bounds(rule.min_factor, rule.max_factor)
-    factors = fit.fit_factors(label_sets, target, num_records, bounds)
-    best = distance(emission_of_sets(factors, label_sets, rule).counts, target)
-    if best > _REACHED:
-        # Of an unreachable target the fit is close to the closest distribution; now and
-        # then the plain rule happens to be closer.
-        for combine in ("product", "max"):
-            other = dataclasses.replace(rule, combine=combine)
-            plain = plain_factors(label_sets, target, num_records, other)
-            if plain is None:
-                continue
-            missed = distance(emission_of_sets(plain, label_sets, other).counts, target)
-            if missed < best:
-                best, factors, rule = missed, plain, other
-        if rule.combine != "product":
-            notes.append(
-                "The target is not reached; combining factors by their maximum instead "
-                "of their product comes closest to it."
-            )
-    return factors, rule
+    low, high = rule.min_factor, rule.max_factor
+    bounds = fit.Bounds(low, high)
+    if is_open:
+        exact = fit.fit_extreme_size(label_sets, target, bounds, not is_smallest)
+    else:
+        exact = fit.fit_factors(label_sets, target, num_records, bounds)
+    search = Closest(label_sets, target, low, high, None if is_open else num_records)
+    candidates = [search.given(exact)]
+    if candidates[0].distance > (_REACHED_AT_SIZE if is_open else _REACHED):
+        if is_open:
+            candidates += search.sizes(exact, is_smallest)
+        else:
+            candidates += search.trade_off(exact)
+
+    def gain(candidate):
+        if is_open:
+            return -candidate.records if is_smallest else candidate.records
+        return candidate.effective_sample_size
+
+    # A label that moves away from its target is worse than any distance.
+    fewest = min(len(each.astray) for each in candidates)
+    allowed = [each for each in candidates if len(each.astray) == fewest]
+    closest = min(each.distance for each in allowed)
+    near = [c for c in allowed if c.distance <= closest + _SLACK[config.prefer]]
+    chosen = max(near, key=gain)
+    if len(candidates) == 1:
+        return _Fit(exact, rule, chosen, candidates)
+    return _Fit(chosen.factors, rule, chosen, candidates)
+
+
+def _fit_notes(found: _Fit, counts: LabelCounts, config: PlannerConfig) -> list[str]:
+    """Returns what a fit costs: labels on the wrong side, and small epochs."""
+    notes = []
+    if found.chosen.astray:
+        names = [counts.groups[i] for i in found.chosen.astray]
+        notes.append(
+            f"The bounds and the labels they occur with move {_some(names)} away from "
+            "the target: raised labels are emitted less than naturally, or lowered "
+            "ones more. Widen min_factor and max_factor, or choose a nearer target."
+        )
+    if config.size == "undersample":
+        others = [
+            f"{each.records:.0f} at distance {each.distance:.3f}"
+            for each in sorted(found.candidates, key=lambda c: -c.records)
+            if each.records > 1.2 * found.chosen.records
+        ]
+        also = f" Larger epochs are farther off: {', '.join(others[:4])}." * bool(
+            others
+        )
+        notes.append(
+            f"Undersampling keeps {found.chosen.records:.0f} of {counts.num_labeled} "
+            f"labeled records at distance {found.chosen.distance:.3f} to the target."
+            + also
+        )
+    return notes
+
+
+def _check_epoch(
+    records: float, counts: LabelCounts, config: PlannerConfig, notes: list[str]
+) -> None:
+    """Raises ValueError where undersampling leaves next to nothing."""
+    least = config.min_epoch * counts.num_labeled
+    if config.size == "undersample" and records < least:
+        raise ValueError(
+            f"undersampling leaves {records:.0f} of {counts.num_labeled} labeled "
+            f"records per epoch, less than min_epoch {config.min_epoch:g} of them. "
+            f"{' '.join(notes)} Choose size='preserve' or a ratio, a target nearer to "
+            "the natural one, prefer='samples', or min_epoch=0 to plan it all the same."
+        )
 
 
 def _diagnostics(
@@ -248,7 +386,9 @@ def _target_notes(
         return [_MARGINAL_NOTES[emitted.kind].format(distance=missed)]
     if missed <= config.tolerance:
         return []
-    reasons = [f"{label} is {why}." for label, why in details["unreached"].items()]
+    reasons = [
+        f"{label} is {why}." for label, why in details.get("unreached", {}).items()
+    ]
     shown = reasons[:5]
     if len(reasons) > 5:
         shown.append(f"And {len(reasons) - 5} more labels.")
@@ -256,6 +396,34 @@ def _target_notes(
         f"The target is not reached: total-variation distance {missed:.4f}. "
         + " ".join(shown)
     ]
+
+
+def _size_notes(
+    counts: LabelCounts, config: PlannerConfig, emitted: Emission
+) -> list[str]:
+    """Returns a warning where the bounds do not allow the size that was asked for."""
+    is_open = config.size in ("undersample", "oversample")
+    if is_open or targets.fixes_size(config.target):
+        return []
+    unlabeled = counts.num_unlabeled * config.unlabeled_factor
+    wanted = labeled_records(config.size, counts.num_labeled, unlabeled)
+    if abs(emitted.records - wanted) <= _SIZE_MISSED * wanted:
+        return []
+    return [
+        f"The size is not held: an epoch emits {emitted.records:.0f} labeled records "
+        f"instead of {wanted:.0f}, all that min_factor {config.min_factor:g} and "
+        f"max_factor {config.max_factor:g} allow."
+    ]
+
+
+def _dropped_notes(counts: LabelCounts, emitted: Emission) -> list[str]:
+    """Returns a warning where labels that the data has are not emitted."""
+    natural = np.array(counts.counts)
+    dropped = np.flatnonzero((natural > 0) & (emitted.counts <= 0))
+    if not len(dropped):
+        return []
+    names = [counts.groups[i] for i in dropped]
+    return [f"Dropped altogether, factor 0: {_some(names)}."]
 
 
 def _unlabeled_notes(
