@@ -87,6 +87,7 @@ bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fi
 	$(PYTHON) -m tests.benchmarks.bench_resampler
 	$(PYTHON) -m tests.benchmarks.bench_resampler --gzip
 	$(PYTHON) -m tests.benchmarks.bench_fit
+	$(PYTHON) -m tests.benchmarks.bench_closest
 	$(PYTHON) -m tests.benchmarks.bench_generator
 
 docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
