@@ -69,9 +69,9 @@ types: $(INSTALLED) ## Check the types
 contracts: $(INSTALLED) ## Check which folder imports which
 	$(VENV)/bin/lint-imports --no-cache
 
-coverage: $(INSTALLED) ## Lines that the tests of core, records, decision and stream run
+coverage: $(INSTALLED) ## Lines that the tests of core, fitting, records, decision and stream run
 	$(PYTHON) -m pytest --tier suite -n 2 --cov --cov-report term-missing:skip-covered \
-	  tests/core tests/records tests/decision tests/stream
+	  tests/core tests/fitting tests/records tests/decision tests/stream
 
 format: $(INSTALLED) ## Format the code
 	$(PYTHON) -m ruff check --fix .

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import tfx_resampling
-from tfx_resampling import core, errors
+from tfx_resampling import core, errors, fitting
 
 HEAVY = {"tensorflow", "tfx", "apache_beam", "pandas", "matplotlib"}
 PACKAGE = pathlib.Path(tfx_resampling.__file__).parent
@@ -29,9 +29,10 @@ def modules_after(*statements):
 def test_core_loads_no_framework():
     names = [
         module.name
-        for module in pkgutil.walk_packages(core.__path__, core.__name__ + ".")
+        for folder in (core, fitting)
+        for module in pkgutil.walk_packages(folder.__path__, folder.__name__ + ".")
     ]
-    assert "tfx_resampling.core.planning" in names
+    assert "tfx_resampling.fitting.planning" in names
     loaded = modules_after(
         "import tfx_resampling",
         "import tfx_resampling.core",
@@ -70,7 +71,7 @@ def test_every_public_name_is_defined_where_it_says(name):
         *(getattr(node, "name", None) for node in body),
         *(getattr(target, "id", None) for target in assigned),
     }
-    if module.startswith("tfx_resampling.core."):
+    if module.startswith(("tfx_resampling.core.", "tfx_resampling.fitting.")):
         assert getattr(tfx_resampling, name).__module__ == module
 
 

@@ -13,10 +13,10 @@ import time
 import numpy as np
 import scipy.optimize
 import scipy.sparse
-from tfx_resampling.core.closest import Closest
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting.closest import Closest
+from tfx_resampling.fitting.planning import make_plan
 
 
 def long_tailed(num_labels: int, num_records: int, seed: int) -> LabelCounts:

@@ -14,7 +14,7 @@ import time
 import numpy as np
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting.planning import make_plan
 
 
 def random_counts(num_labels: int, num_sets: int, mean_labels: float) -> LabelCounts:

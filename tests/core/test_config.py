@@ -166,7 +166,7 @@ def test_options_are_described_once():
     assert fields["combine"].choices == config.COMBINE_RULES
     wires = {name: field.wire for name, field in fields.items()}
     assert {name for name, wire in wires.items() if wire is not str} == {
-        *("min_factor", "max_factor", "tolerance", "seed")
+        *("min_factor", "max_factor", "tolerance", "min_epoch", "seed")
     }
     assert wires["seed"] is int
     made = PlannerConfig("y", target={"a": 0.5}, size=7, unlabeled=2, group_by=())

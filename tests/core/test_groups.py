@@ -13,7 +13,7 @@ from tfx_resampling.core.groups import (
     parse_columns,
 )
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting.planning import make_plan
 
 COLUMNS = (
     Column("site", "bytes", ("north", "south")),

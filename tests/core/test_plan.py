@@ -10,7 +10,7 @@ from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.factors import RecordRule
 from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import SCHEMA_VERSION, Plan
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting.planning import make_plan
 
 from tests import plans
 

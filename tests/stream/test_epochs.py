@@ -16,9 +16,9 @@ from tfx_resampling.core import draws
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.factors import emission_of_sets, record_factors
-from tfx_resampling.core.planning import make_plan
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision.rule import DecisionRule
+from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.count import count_labels

@@ -71,7 +71,7 @@ def plan_command(
     if len(targets) > 1 and output:
         raise click.UsageError("--output must be left out with several targets.")
     from tfx_resampling.core.config import PlannerConfig
-    from tfx_resampling.core.planning import make_plan
+    from tfx_resampling.fitting.planning import make_plan
 
     configs = [PlannerConfig(target=target, **options) for target in targets]
     if statistics:

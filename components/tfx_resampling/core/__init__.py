@@ -1,4 +1,4 @@
-"""The plan: natural distribution A, target B, factors T, as NumPy arithmetic.
+"""What a plan is and means: counts, target B, factors T and what they emit, in NumPy.
 
 In: counts of labels or groups (`LabelCounts`) and options (`PlannerConfig`).
 Out: a `Plan`, and `draws`, the one rule of how many copies an epoch yields.

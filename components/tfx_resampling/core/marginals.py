@@ -8,10 +8,9 @@ k is there with the chance p_kl, independently of the rest, where
 
 E[r | l] is computed from these chances, not sampled: for "max" and "min" over the
 labels in order of their factors; for "product" from the distribution of the sum of
-log T, by Fourier transforms
-on a grid; for "mean" by 1 / m = integral of u^(m - 1) over
-u from 0 to 1. The same integral counts records: a record of m labels is among those of
-m labels, and so 1 / m of a record in each.
+log T, for "mean" from that of the number of labels and the sum of T, by Fourier
+transforms on a grid. Records are counted by 1 / m = integral of u^(m - 1) over u from 0
+to 1: a record of m labels is among those of m labels, and so 1 / m of a record in each.
 """
 
 import numpy as np
@@ -24,6 +23,8 @@ _POINTS = 8_192
 _FEWER_POINTS = 2_048  # Of very many labels.
 _MANY_LABELS = 300
 _DEVIATIONS = 12.0
+# Labels times numbers of labels times points of sums, of means.
+_SUMS = 4_000_000
 # Nodes of Gauss-Legendre integrals: exact for records of up to twice as many labels.
 _NODES = 24
 _FEWER_NODES = 6
@@ -84,7 +85,7 @@ def expected(
     if combine == "product":
         given = _products(factors, chances, bounds, pairs is None)
     elif combine == "mean":
-        given = _means(factors, chances, bounds)
+        given = _means(factors, chances, bounds, pairs is None)
     else:
         given = _extremes(factors, chances, bounds, combine == "max")
     mean, shared_out, share = given
@@ -125,22 +126,42 @@ def _extremes(factors, chances, bounds, largest: bool):
     return result
 
 
-def _means(factors, chances, bounds):
-    """Returns E[r], E[r / m] and E[1 / m] given each label, r of the mean factor."""
-    # A mean of factors within the bounds is within them.
-    bounded = np.clip(factors, *bounds)
-    # u = v^3, so that the logarithm below is smooth at 0.
-    nodes, weights = _nodes(2 * _NODES)
-    nodes, weights = nodes**3, 3 * nodes**2 * weights
-    result = np.zeros([3, len(factors)])
-    for label, row in enumerate(chances):
-        thinned = 1 - row + row * nodes[:, np.newaxis]
-        whole = thinned.prod(axis=1)
-        others = (row * bounded * nodes[:, np.newaxis] / thinned).sum(axis=1)
-        sums = whole * (bounded[label] + others)
-        # 1 / m^2 = integral of -log(u) u^(m - 1).
-        shared_out = weights @ (-np.log(nodes) * sums)
-        result[:, label] = weights @ sums, shared_out, weights @ whole
+def _means(factors, chances, bounds, is_independent: bool):
+    """Returns E[r], E[r / m] and E[1 / m] given each label, r of the bounded mean.
+
+    The sum of T and the number of labels beside l have, at (v, w), the transform:
+    product over k of 1 - p_kl (1 - w z_k(v)), with z_k that of T_k. Its inverse is the
+    chance of each number and sum.
+    """
+    low, high = bounds
+    count = len(factors)
+    deviations = np.sqrt((chances * (1 - chances)).sum(axis=1))
+    others = chances.sum(axis=1) + _DEVIATIONS * deviations
+    numbers = min(int(others.max()) + 4, count)
+    # A larger factor than this gives the upper bound, whatever is beside it.
+    values = np.minimum(factors, high * numbers)
+    points = 2 ** int(np.clip(np.log2(_SUMS / (count * numbers)), 7, 11))
+    deviations = np.sqrt((chances * (1 - chances)) @ values**2)
+    most = (chances @ values + _DEVIATIONS * deviations).max() + 3 * values.max()
+    # Splitting mass between points adds up to a step per label.
+    step = max(min(most, values.sum()), 1e-9) / (points - numbers - 1)
+    turned = _transforms(values, step, points)
+    roots = np.exp(-2j * np.pi * np.arange(numbers) / numbers)
+    turned = (roots[:, np.newaxis] * turned[:, np.newaxis]).reshape(count, -1)
+    transforms = _exp_logs(chances, turned, is_independent)
+    sums = step * np.arange(points)
+    of_all = np.arange(1, numbers + 1)[:, np.newaxis]
+    result = np.zeros([3, count])
+    for label, transform in enumerate(transforms):
+        # [numbers, points]: the chance of so many labels beside l, of such a sum.
+        by_number = np.fft.ifft(transform.reshape(numbers, -1), axis=0)
+        mass = np.fft.irfft(by_number, points, axis=1)
+        repeat = np.clip((values[label] + sums) / of_all, low, high)
+        result[:, label] = (
+            (mass * repeat).sum(),
+            (mass * repeat / of_all).sum(),
+            (mass / of_all).sum(),
+        )
     return result
 
 

@@ -73,7 +73,7 @@ class Plan:
       diagnostics: what the plan does to the data, where it is known: "unreached" (label
         -> why its target share is not reached), "imbalance" ("natural" and "predicted"
         -> measures), "effective_sample_size", "largest_factor", "half_of_rarest"; see
-        `core.diagnostics`.
+        `fitting.diagnostics`.
       warnings: what a user of the plan should know.
       provenance: where the plan comes from: options, statistics, package version.
 

@@ -23,7 +23,7 @@ from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.groups import ColumnSpec
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.planner import spec, statistics
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan import count

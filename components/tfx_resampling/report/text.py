@@ -20,7 +20,7 @@ _HOW = {
     "pairwise": "estimate from pairs of labels",
     "independent": "estimate: labels taken as independent",
 }
-# Measures of imbalance (`core.diagnostics`): what they are called, what they say.
+# Measures of imbalance (`fitting.diagnostics`): what they are called, what they say.
 _MEASURES = {
     "max_ir": ("max IR", "the most frequent label's count over the rarest one's"),
     "mean_ir": ("MeanIR", "the same over each label's count, averaged over the labels"),

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.optimize
-from tfx_resampling.core import fit
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.factors import (
@@ -11,7 +10,8 @@ from tfx_resampling.core.factors import (
     emission_of_sets,
     record_factors,
 )
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting import exact
+from tfx_resampling.fitting.planning import make_plan
 
 
 def counts_of(sets, weights, num_labels=None, unlabeled=0) -> LabelCounts:
@@ -221,8 +221,8 @@ def test_what_can_be_reached_is_reached(seed):
     rule = RecordRule("product", 0.0, 100.0, unlabeled_factor=1.0)
     wanted = emission_of_sets(truth, counts.label_sets, rule)
     target = wanted.counts / wanted.counts.sum()
-    bounds = fit.Bounds(0.0, 100.0)
-    found = fit.fit_factors(counts.label_sets, target, wanted.records, bounds)
+    bounds = exact.Bounds(0.0, 100.0)
+    found = exact.fit_factors(counts.label_sets, target, wanted.records, bounds)
     reached = emission_of_sets(found, counts.label_sets, rule)
     assert np.abs(reached.counts / reached.counts.sum() - target).sum() / 2 <= 1e-6
     assert reached.records == pytest.approx(wanted.records, rel=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
-from tfx_resampling.core.planning import make_plan
+from tfx_resampling.fitting.planning import make_plan
 
 
 def long_tailed(num_labels=30, num_records=1500, seed=0) -> LabelCounts:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tfx_resampling.core import diagnostics
 from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.fitting import diagnostics
 
 # a in 8 records, b in 4, c in 1: IRLbl 1, 2, 8.
 SETS = LabelSets.from_sets([[0], [0, 1], [0, 2], [1], []], [5, 2, 1, 2, 3])

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_resampling.core import diagnostics, fit, targets
-from tfx_resampling.core.closest import Candidate, Closest
+from tfx_resampling.core import targets
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.factors import (
@@ -21,6 +20,8 @@ from tfx_resampling.core.factors import (
     shares,
 )
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.fitting import diagnostics, exact
+from tfx_resampling.fitting.closest import Candidate, Closest
 from tfx_resampling.version import __version__
 
 # Total-variation distance up to which a fit has reached its target.
@@ -50,9 +51,10 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
     Single labels, or only marginal counts known: T = clip(s * B / A, min_factor,
     max_factor) per label, with s such that the size holds. Several labels with known
     label sets, and `combine="product"`: T is fitted so that the expected emitted shares
-    equal B at the size wanted (`core.fit`), or come closest to it (`core.closest`). No
-    label is then moved away from its target, and of plans of about the same distance
-    the one of the larger effective sample size is taken (`prefer`).
+    equal B at the size wanted (`fitting.exact`), or come closest to it
+    (`fitting.closest`). No label is then moved away from its target, and of plans of
+    about the same distance the one of the larger effective sample size is taken
+    (`prefer`).
 
     What the plan emits is predicted exactly where label sets or single labels are
     known. Otherwise it is estimated, from pairwise counts of labels if there are any;
@@ -163,8 +165,8 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
         wanted = natural * factors
         target = wanted / wanted.sum()
         if fitted is not None and targets.is_counts(config.target):
-            bounds = fit.Bounds(config.min_factor, config.max_factor)
-            factors = fit.fit_counts(fitted, wanted, bounds)
+            bounds = exact.Bounds(config.min_factor, config.max_factor)
+            factors = exact.fit_counts(fitted, wanted, bounds)
             return _Transformation(target, factors, rule, notes)
     else:
         target = targets.target_shares(config.target, counts.groups, natural)
@@ -277,18 +279,18 @@ def _fit(
         low, high = limit(rule.min_factor, 1.0), limit(rule.max_factor, 1.0)
         rule = dataclasses.replace(rule, min_factor=low, max_factor=high)
     low, high = rule.min_factor, rule.max_factor
-    bounds = fit.Bounds(low, high)
+    bounds = exact.Bounds(low, high)
     if is_open:
-        exact = fit.fit_extreme_size(label_sets, target, bounds, not is_smallest)
+        fitted = exact.fit_extreme_size(label_sets, target, bounds, not is_smallest)
     else:
-        exact = fit.fit_factors(label_sets, target, num_records, bounds)
+        fitted = exact.fit_factors(label_sets, target, num_records, bounds)
     search = Closest(label_sets, target, low, high, None if is_open else num_records)
-    candidates = [search.given(exact)]
+    candidates = [search.given(fitted)]
     if candidates[0].distance > (_REACHED_AT_SIZE if is_open else _REACHED):
         if is_open:
-            candidates += search.sizes(exact, is_smallest)
+            candidates += search.sizes(fitted, is_smallest)
         else:
-            candidates += search.trade_off(exact)
+            candidates += search.trade_off(fitted)
 
     def gain(candidate):
         if is_open:
@@ -302,7 +304,7 @@ def _fit(
     near = [c for c in allowed if c.distance <= closest + _SLACK[config.prefer]]
     chosen = max(near, key=gain)
     if len(candidates) == 1:
-        return _Fit(exact, rule, chosen, candidates)
+        return _Fit(fitted, rule, chosen, candidates)
     return _Fit(chosen.factors, rule, chosen, candidates)
 
 

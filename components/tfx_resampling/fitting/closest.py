@@ -1,6 +1,6 @@
 """Factors of the plan's form that come closest to a target that is out of reach.
 
-The fit (`core.fit`) is exact where some repeat factors within the bounds emit the
+The fit (`fitting.exact`) is exact where some repeat factors within the bounds emit the
 target. Where none do, its optimum is not that of the distance, because the sum of
 occurrences that it aims for is not the sum that it gets. Here the total-variation
 distance of the emitted shares itself is minimised, over T alone:
