@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tfx_resampling.core.counts import LabelSets
+from tfx_resampling.core.factors import RecordRule
 from tfx_resampling.fitting import diagnostics
 
 # a in 8 records, b in 4, c in 1: IRLbl 1, 2, 8.
@@ -64,3 +65,17 @@ def test_half_of_the_rarest_label_is_counted_in_distinct_records():
 def test_drawing_evenly_is_worth_all_records():
     found = diagnostics.concentration(SETS, np.full(5, 0.3), rarest=2)
     assert found["effective_sample_size"] == pytest.approx(13)
+
+
+def test_records_at_a_bound_are_told_by_label():
+    rule = RecordRule("product", 0.5, 4.0, 1.0)
+    # {a} and {a, c} are at a bound: of a's 8 records 6, of c's 1 all.
+    factors = np.array([0.5, 1.0, 4.0, 3.0, 1.0])
+    assert diagnostics.clipped(("a", "b", "c"), SETS, factors, rule) == {
+        "a": 6 / 8,
+        "c": 1.0,
+    }
+    # 0 is what a dropped label has, and no bound.
+    free = RecordRule("product", 0.0, 9.0, 1.0)
+    zeros = np.zeros(len(factors))
+    assert diagnostics.clipped(("a", "b", "c"), SETS, zeros, free) == {}

@@ -121,8 +121,8 @@ def test_label_without_records_keeps_factor_1_and_is_warned_of():
 
 @pytest.mark.parametrize(
     "combine, both",
-    # A = (80, 40) / 120, so T = s (0.75, 1.5): s (60 a x 0.75, 20 b x 1.5, 20 ab x both)
-    # are 100 records.
+    # A = (80, 40) / 120, so T = s (0.75, 1.5), with s such that 60 a x 0.75 s, 20 b x
+    # 1.5 s and 20 ab x both s are 100 records.
     [("max", 1.5), ("min", 0.75), ("mean", 1.125)],
 )
 def test_known_label_sets_are_predicted_exactly(combine, both):

@@ -52,10 +52,10 @@ def test_output_ends_with_table_and_paths(run):
     table = run.output[run.output.index("label ") :]
     lines = table.splitlines()
     assert re.split(r"\s{2,}", lines[0]) == [
-        *("label", "natural", "share", "target", "factor", "predicted", "realised"),
-        "average precision",
+        *("label", "natural", "share", "target", "factor", "emitted / natural"),
+        *("predicted", "realised", "average precision"),
     ]
-    assert len(lines[1].split()) == 8
+    assert len(lines[1].split()) == 9
     paths = dict(re.findall(r"^(plan|report|model): +(\S+)", table, re.M))
     assert set(paths) == {"plan", "report", "model"}
     assert artifacts.read_plan(paths["plan"]) == run.results.plan

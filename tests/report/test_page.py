@@ -156,8 +156,11 @@ def test_nothing_is_said_twice():
         )
 
 
-def test_factors_are_drawn_from_1_on_a_log_axis():
-    plan = plans.make("abc", [0.25, 1.0, 4.0], counts=(3, 2, 1))
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_factors_are_drawn_from_1_on_a_log_axis(multi_label):
+    # Of several labels it is what comes of the factors.
+    drawn = dict(multi_label=multi_label, counts=(12, 4, 1), predicted=(3.0, 4.0, 4.0))
+    plan = plans.make("abc", [0.1] * 3 if multi_label else [0.25, 1.0, 4.0], **drawn)
     page = report.as_html(plan)
     found = re.findall(
         r'class="(drop|copy)" style="left:([\d.]+)%;width:([\d.]+)', page
@@ -290,3 +293,19 @@ def test_realised_shares_and_metrics_are_columns():
     page = report.as_html(plan, realised=[1, 3], metrics={"<precision>": [0.5, 0.25]})
     assert '<th scope="col">&lt;precision&gt;</th>' in page
     assert "<td>25.00%</td><td>2</td><td>0.500</td></tr>" in page
+
+
+def test_what_was_weighed_is_drawn():
+    weighed = [
+        dict(distance=0.2, effective_sample_size=50.0, records=9.0, chosen=True),
+        dict(distance=0.3, effective_sample_size=90.0, records=9.0, chosen=False),
+    ]
+    plan = plans.make("ab", [2, 0.5], diagnostics={"trade_off": weighed})
+    page = report.as_html(plan)
+    points = re.findall(r"<i(.*?) style=\"left:([\d.]+)%;top:([\d.]+)%\" title", page)
+    (taken, left, top), (other, right, above) = points
+    assert taken == ' class="chosen"' and other == ""
+    # Closer is farther down, more samples are farther right.
+    assert float(left) < float(right) and float(top) > float(above)
+    assert "distance 0.2000, effective sample size 50, 9 records" in page
+    assert "effective sample size" not in report.as_html(plans.make("ab", [2, 0.5]))

@@ -7,6 +7,8 @@ import tfx_resampling as tr
 from tfx_resampling import report
 from tfx_resampling.core.counts import LabelCounts
 
+from tests import plans
+
 PLAN = tr.make_plan(
     LabelCounts("y", ("<script>alert(1)</script>", "dog\n"), (1, 3), 5, 1),
     tr.PlannerConfig("y"),
@@ -56,3 +58,16 @@ def test_a_schedule_has_a_line(schedule, line):
 
 def test_no_schedule_has_no_line():
     assert "Schedule" not in report.as_text(PLAN)
+
+
+def test_several_labels_have_what_comes_of_their_factors():
+    counts = plans.set_counts("ab", {"a": 60, "b": 20, "ab": 20})
+    plan = tr.make_plan(counts, tr.PlannerConfig("label", max_factor=1.5))
+    a, b = report.rows(plan)
+    assert list(a)[4:] == ["factor", "emitted / natural", "clipped", "predicted"]
+    ratios = [row["emitted / natural"] for row in (a, b)]
+    assert ratios == pytest.approx([plan.predicted[0] / 80, plan.predicted[1] / 40])
+    # {a, b} and {b} are at max_factor: a quarter of a's records, and all of b's.
+    assert [row["clipped"] for row in (a, b)] == [0.25, 1.0]
+    line = report.as_text(plan).splitlines()[1].split()
+    assert line[5:7] == [f"{ratios[0]:.4g}", "25%"]

@@ -158,6 +158,7 @@ def summary(plan) -> dict:
         "share": plan.natural_shares.tolist(),
         "target": plan.target,
         "factor": plan.factors,
+        "emitted_per_natural": plan.emission_ratios.tolist(),
         "predicted_share": plan.predicted_shares.tolist(),
         "predicted_count": plan.predicted,
     }
@@ -194,9 +195,11 @@ def _compare(targets: Sequence[str], plans: list, as_json: bool) -> None:
     warnings = []
     for target, plan in zip(targets, plans, strict=True):
         target = report.shortened(target, _LONGEST_TARGET)
-        names += [f"{target}: factor", "share"]
+        column = report.EMITTED if plan.multi_label else "factor"
+        names += [f"{target}: {column}", "share"]
         for cells, row in zip(rows, report.rows(plan), strict=True):
-            cells += [cell("factor", row["factor"]), cell("share", row["predicted"])]
+            name = report.EMITTED if plan.multi_label else "factor"
+            cells += [cell(name, row[name]), cell("share", row["predicted"])]
         for cells, value in zip(total_rows, totals.values(), strict=True):
             cells += [value(plan), ""]
         warnings += [f"{target}: {text}" for text in plan.warnings]

@@ -71,9 +71,11 @@ class Plan:
       schedule: "constant", "linear:E" or "step:E" (`core.schedule`): in epoch k a
         record of final factor r, labeled or not, has (1 - a_k) + a_k * r.
       diagnostics: what the plan does to the data, where it is known: "unreached" (label
-        -> why its target share is not reached), "imbalance" ("natural" and "predicted"
-        -> measures), "effective_sample_size", "largest_factor", "half_of_rarest"; see
-        `fitting.diagnostics`.
+        -> why its target share is not reached), "clipped" (label -> share of its
+        records whose factor is at a bound), "imbalance" ("natural" and "predicted"
+        -> measures), "effective_sample_size", "largest_factor", "half_of_rarest", and
+        "trade_off" (other plans that were weighed, closest first: "distance",
+        "effective_sample_size", "records", "chosen"); see `fitting.diagnostics`.
       warnings: what a user of the plan should know.
       provenance: where the plan comes from: options, statistics, package version.
 
@@ -185,6 +187,17 @@ class Plan:
         return shares(np.array(self.predicted))
 
     @property
+    def emission_ratios(self) -> np.ndarray:
+        """float64 [labels], expected emitted occurrences per natural one.
+
+        What a label gets out of its own factor, those of the labels beside it and the
+        bounds. Its factor where the data has no such label.
+        """
+        counts = np.array(self.counts, np.float64)
+        ratios = np.array(self.predicted) / np.maximum(counts, 1.0)
+        return np.where(counts > 0, ratios, self.factors)
+
+    @property
     def distance(self) -> float:
         """Total-variation distance of the predicted shares to the target, 0 to 1."""
         return distance(np.array(self.predicted), np.array(self.target))
@@ -269,6 +282,7 @@ class Plan:
             predicted_records=float(self.num_records),
             prediction="exact",
             schedule="constant",
+            diagnostics={},
         )
 
     def applied(self) -> "Plan":

@@ -9,9 +9,9 @@ distance of the emitted shares itself is minimised, over T alone:
     minimise  1/2 sum |e_l / sum(e) - B_l|  +  concentration * log(records / effective)
 
 where `effective` is Kish's effective sample size, (sum r)^2 / sum r^2. Two conditions
-hold besides: the number of records emitted is the one asked for, and no label moves
-away from its natural share A_l in the direction opposite to its target (a label that B
-raises is not emitted less than naturally, one that it lowers not more).
+hold besides: the number of records emitted is the one asked for, and no label is
+emitted less often per record than naturally if B raises its share, nor more often if B
+lowers it.
 
 The problem is neither convex nor smooth. It is solved by L-BFGS on smoothed versions,
 |x| as sqrt(x^2 + d^2) and the bounds of log r as hyperbolas, that get sharper step by
@@ -43,18 +43,22 @@ _WORK = 50_000_000
 # |log T|: farther than any bound of r is from 1, so that one label's factor can undo
 # another's.
 _LARGEST_EXPONENT = 30.0
+# |log T| at most, where a search goes on from another one's end.
+_START = 3.0
 # Weights of the conditions beside the distance, which is at most 1. A label that is on
-# the wrong side of its natural share costs more than it can ever gain.
+# the wrong side of its natural rate costs more than it can ever gain.
 _SIZE_WEIGHT = 1.0
 _SIDE_WEIGHT = 4.0
-# By how much of its natural share a label is to stay on its side, so that what is
+# Those that are tried where a label is still on the wrong side.
+_SIDE_WEIGHTS = (40.0, 400.0)
+# By how much of its natural rate a label is to stay on its side, so that what is
 # smoothed holds exactly.
 _SIDE_MARGIN = 2e-3
-# Relative to its natural share, by how much a label is beyond it that is astray.
+# Relative to its natural rate, by how much a label is beyond it that is astray.
 _ASTRAY = 1e-6
 # Weights of concentration (module docstring): of the closest plan, and of those that
 # are tried for a larger effective sample size.
-_CONCENTRATIONS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+_CONCENTRATIONS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 1.0)
 # What e times as many records are worth in distance, where their number is open.
 _REWARDS = (0.1, 0.05, 0.03, 0.015, 0.005)
 
@@ -68,8 +72,9 @@ class Candidate:
       distance: total-variation distance of the emitted shares to the target.
       effective_sample_size: Kish's, of the labeled records.
       records: labeled records that an epoch emits.
-      astray: indices of the labels whose share moves away from the target, beyond the
-        natural one.
+      astray: indices of the labels that are emitted less often per record than
+        naturally though the target raises their share, or more often though it lowers
+        it.
     """
 
     factors: np.ndarray
@@ -85,7 +90,7 @@ class _Task(NamedTuple):
     Attributes:
       concentration: of log(records / effective sample size).
       reward: of log(records), where their number is open; negative for small epochs.
-      side: of how far labels are beyond their natural share.
+      side: of how far labels are beyond their natural rate.
     """
 
     concentration: float
@@ -130,6 +135,9 @@ class Closest:
         self._unwanted = self._present & (target == 0)
         self._natural = counts / counts.sum()
         self._side = np.sign(target - self._natural)
+        # Occurrences of a label per record, in units of how many labels a record has
+        # naturally: then the natural rates are the natural shares.
+        self._rate = self._weights.sum() / counts.sum()
         margin = self._side * _SIDE_MARGIN * self._natural
         self._limit = self._natural + np.where(
             np.abs(margin) < np.abs(target - self._natural), margin, 0.0
@@ -150,11 +158,20 @@ class Closest:
         budget = self._evaluations // 2
         for concentration in _CONCENTRATIONS:
             task = _Task(concentration, 0.0, _SIDE_WEIGHT)
-            widths = _WIDTHS[-3:] if found else _WIDTHS
-            exponents = self._sized(self._sharpened(exponents, task, widths, budget))
+            # Far beyond the bounds nothing changes with the exponents: those of the
+            # last solution are drawn in to begin with.
+            start = np.clip(exponents, -_START, _START) if found else exponents
+            exponents = self._sized(self._sharpened(start, task, _WIDTHS, budget))
             found.append(self._candidate(exponents))
             # Those that go on from a solution share as much as the first one had.
             budget = self._evaluations // (2 * len(_CONCENTRATIONS))
+        for weight in _SIDE_WEIGHTS:
+            if not all(each.astray for each in found):
+                break
+            task = _Task(_CONCENTRATIONS[0], 0.0, weight)
+            start = self._exponents(found[0].factors)
+            ends = self._sized(self._sharpened(start, task, _WIDTHS[-3:], budget))
+            found.append(self._candidate(ends))
         return found
 
     def sizes(self, factors: np.ndarray, is_smallest: bool) -> list[Candidate]:
@@ -207,7 +224,8 @@ class Closest:
         emitted = self._weights * repeat
         counts = self._transpose @ emitted
         shares = counts / counts.sum()
-        beyond = self._side * (self._natural - shares)
+        rates = counts / emitted.sum() * self._rate
+        beyond = self._side * (self._natural - rates)
         return Candidate(
             factors=factors,
             distance=float(np.abs(shares - self._target).sum() / 2),
@@ -246,24 +264,26 @@ class Closest:
             root = np.sqrt(gap * gap + smoothing * smoothing)
             value = 0.5 * (root - smoothing).sum()
             by_share = 0.5 * gap / root
-            # How far a label is beyond its natural share, x: x^2 / (x + smoothing).
-            over = np.maximum(0.0, self._side * (self._limit - shares))
+            # How far a label is beyond its natural rate, x: x^2 / (x + smoothing).
+            rates = counts / records * self._rate
+            over = np.maximum(0.0, self._side * (self._limit - rates))
             value += side_weight * (over * over / (over + smoothing)).sum()
-            by_share -= (
-                side_weight
+            by_rate = (
+                -side_weight
                 * self._side
                 * (over * over + 2 * over * smoothing)
                 / (over + smoothing) ** 2
             )
             by_count = (by_share - by_share @ shares) / occurrences
-            by_record = 0.0
+            by_count += by_rate * self._rate / records
+            by_record = -(by_rate @ rates) / records
             if self._num_records is not None:
                 missed = np.log(records / self._num_records)
                 value += _SIZE_WEIGHT * missed * missed
-                by_record = 2 * _SIZE_WEIGHT * missed / records
+                by_record += 2 * _SIZE_WEIGHT * missed / records
             elif reward:
                 value -= reward * np.log(records / total)
-                by_record = -reward / records
+                by_record -= reward / records
             squares = emitted @ repeat
             value += weight * np.log(squares * total / records**2)
             by_emitted = self._matrix @ by_count + by_record

@@ -11,6 +11,8 @@ from tfx_resampling.core.factors import RecordRule
 
 # Shares that differ by less are not worth a word.
 _SHARE_TOLERANCE = 1e-4
+# Relative distance to a bound of a factor that is at it.
+_BOUND_TOLERANCE = 1e-6
 
 
 def imbalance(
@@ -94,6 +96,28 @@ def concentration(label_sets: LabelSets, factors: np.ndarray, rarest: int) -> di
     return result
 
 
+def clipped(
+    labels: tuple, label_sets: LabelSets, factors: np.ndarray, rule: RecordRule
+) -> dict[str, float]:
+    """Returns label -> share of its records whose factor is at a bound, if any is.
+
+    A lower bound of 0 clips nothing.
+
+    Args:
+      labels: the labels.
+      label_sets: the label sets.
+      factors: float64 [sets], repeat factor of each.
+      rule: the bounds of repeat factors.
+    """
+    at_most, at_least = _at_bounds(factors, rule)
+    at_bound = at_most | (at_least if rule.min_factor > 0 else False)
+    total = label_sets.label_totals(label_sets.weights, len(labels))
+    bound = label_sets.label_totals(label_sets.weights * at_bound, len(labels))
+    return {
+        labels[i]: float(bound[i] / total[i]) for i in np.flatnonzero(bound).tolist()
+    }
+
+
 def unreached(
     labels: tuple,
     label_sets: LabelSets,
@@ -117,8 +141,10 @@ def unreached(
     num_labels = len(labels)
     owner = np.repeat(np.arange(len(label_sets.weights)), label_sets.lengths)
     at_bound = {
-        f"max_factor {rule.max_factor:g}": factors >= rule.max_factor * (1 - 1e-6),
-        f"min_factor {rule.min_factor:g}": factors <= rule.min_factor * (1 + 1e-6),
+        f"max_factor {rule.max_factor:g}": factors
+        >= rule.max_factor * (1 - _BOUND_TOLERANCE),
+        f"min_factor {rule.min_factor:g}": factors
+        <= rule.min_factor * (1 + _BOUND_TOLERANCE),
     }
     missed = np.flatnonzero(
         np.abs(predicted - target) > np.maximum(_SHARE_TOLERANCE, 0.01 * target)
@@ -154,6 +180,14 @@ def unreached(
             f"{100 * target[label]:.2f}%): {'; '.join(parts)}"
         )
     return {name: result[name] for name in sorted(result, key=gaps.__getitem__)}
+
+
+def _at_bounds(factors: np.ndarray, rule: RecordRule) -> tuple[np.ndarray, np.ndarray]:
+    """Returns bool [sets]: which factors are at the upper bound, and at the lower."""
+    return (
+        factors >= rule.max_factor * (1 - _BOUND_TOLERANCE),
+        factors <= rule.min_factor * (1 + _BOUND_TOLERANCE),
+    )
 
 
 def _some(names: list) -> str:

@@ -313,10 +313,17 @@ def _fit_notes(found: _Fit, counts: LabelCounts, config: PlannerConfig) -> list[
     notes = []
     if found.chosen.astray:
         names = [counts.groups[i] for i in found.chosen.astray]
+        is_reached = found.chosen.distance <= config.tolerance
         notes.append(
-            f"The bounds and the labels they occur with move {_some(names)} away from "
-            "the target: raised labels are emitted less than naturally, or lowered "
-            "ones more. Widen min_factor and max_factor, or choose a nearer target."
+            f"Emitted less often than naturally though their share is to rise, or more "
+            f"often though it is to fall: {_some(names)}. "
+            + (
+                "The target is reached: the records of an epoch have another number of "
+                "labels on average."
+                if is_reached
+                else "The bounds, and the labels they occur with, force it: widen "
+                "min_factor and max_factor, or choose a nearer target."
+            )
         )
     if config.size == "undersample":
         others = [
@@ -370,6 +377,7 @@ def _diagnostics(
             "predicted": diagnostics.imbalance(emitted.counts, sets, weights),
         },
         **diagnostics.concentration(sets, per_set, rarest),
+        "clipped": diagnostics.clipped(counts.groups, sets, per_set, rule),
         "unreached": diagnostics.unreached(
             counts.groups, sets, per_set, predicted, target, rule
         ),

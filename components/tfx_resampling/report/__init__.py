@@ -10,6 +10,7 @@ from tfx_resampling import errors
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report.page import as_html
 from tfx_resampling.report.text import (
+    EMITTED,
     as_text,
     decimals,
     format_cell,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 
 __all__ = [
+    "EMITTED",
     "REPORT_FILE",
     "as_html",
     "as_text",

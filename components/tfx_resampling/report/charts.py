@@ -16,6 +16,7 @@ from tfx_resampling.report.text import (
     by_frequency,
     decimals,
     format_cell,
+    measure,
     shortened,
 )
 
@@ -93,7 +94,7 @@ def shares_and_factors(plan: Plan) -> dict[str, Any]:
       "log": a sentence about the log scale, or ""; "curves": two, or none; "between":
       a sentence about the labels that have no bars, or ""; "shares", "factors": ticks
       and grid of the bars' axes; "digits": of the longest factor; "rows": the bars,
-      None where labels are left out.
+      None where labels are left out; "measure": what the plot of factors shows.
     """
     order = by_frequency(plan)
     series = {
@@ -101,7 +102,7 @@ def shares_and_factors(plan: Plan) -> dict[str, Any]:
         "target": np.array(plan.target),
         "predicted": plan.predicted_shares,
     }
-    factors = np.array(plan.factors)
+    name, factors = measure(plan)
     share_axis = scales.share_scale(np.concatenate(list(series.values())))
     factor_axis = scales.factor_scale(factors)
     shown: list[int | None] = [*order]
@@ -111,7 +112,7 @@ def shares_and_factors(plan: Plan) -> dict[str, Any]:
         between = _between(plan, order)
         curves = [
             _share_curves({k: x[order] for k, x in series.items()}, share_axis),
-            _factor_curves(factors[order], factor_axis),
+            _factor_curves(factors[order], factor_axis, name),
         ]
     rows = _rows(plan, shown, series, share_axis, factor_axis)
     return {
@@ -122,6 +123,42 @@ def shares_and_factors(plan: Plan) -> dict[str, Any]:
         "factors": _axis(factor_axis, float(factor_axis.position(1.0)), *_FACTORS),
         "digits": max(len(row["factor"]) for row in rows if row),
         "rows": rows,
+        "measure": name,
+    }
+
+
+def trade_off(plan: Plan) -> dict[str, Any] | None:
+    """Returns the plans that were weighed: distance against effective sample size.
+
+    Returns:
+      "x", "y": ticks, positions in percent from the left and from the top; "points":
+      where each plan lies, its tooltip, and whether it was taken; "path": through them,
+      in SVG's words. None where there was nothing to weigh.
+    """
+    found = plan.diagnostics.get("trade_off", [])
+    if len(found) < 2:
+        return None
+    sizes = np.array([each["effective_sample_size"] for each in found])
+    distances = np.array([each["distance"] for each in found])
+    across = scales.range_scale(sizes.min(), sizes.max(), "{:,.4g}".format)
+    up = scales.range_scale(distances.min(), distances.max(), "{:.3g}".format)
+    lefts, tops = across.position(sizes), 100 - up.position(distances)
+    order = np.argsort(lefts)
+    return {
+        "x": [(f"{at:.2f}", text) for at, text in _placed(across)],
+        "y": [(f"{100 - at:.2f}", text) for at, text in _placed(up)],
+        "digits": max(len(text) for _, text in up.ticks),
+        "points": [
+            {
+                "left": f"{lefts[i]:.2f}",
+                "top": f"{tops[i]:.2f}",
+                "chosen": bool(found[i].get("chosen")),
+                "tooltip": f"distance {distances[i]:.4f}, effective sample size "
+                f"{sizes[i]:,.0f}, {found[i]['records']:,.0f} records per epoch",
+            }
+            for i in order
+        ],
+        "path": "M" + "L".join(f"{lefts[i]:.2f} {tops[i]:.2f}" for i in order),
     }
 
 
@@ -139,7 +176,8 @@ def _log_scale(axis: scales.Scale, series: dict) -> str:
 def _between(plan: Plan, order: Sequence[int]) -> str:
     middle = order[ENDS:-ENDS]
     shares = plan.natural_shares[middle]
-    factors = np.array(plan.factors)[middle]
+    name, factors = measure(plan)
+    factors = factors[middle]
     places = decimals(plan)
     most, least = (
         format_cell("share", x, places) for x in (shares.max(), shares.min())
@@ -147,8 +185,8 @@ def _between(plan: Plan, order: Sequence[int]) -> str:
     return (
         f"Rows: the {ENDS} most and the {ENDS} least frequent of {len(order):,} "
         f"labels. Between them are {len(middle):,} labels of {most} to {least} each, "
-        f"{100 * shares.sum():.3g}% of all occurrences, with factors of "
-        f"{factors.min():.4g} to {factors.max():.4g}. The curves and the table have "
+        f"{100 * shares.sum():.3g}% of all occurrences; {name}: {factors.min():.4g} to "
+        f"{factors.max():.4g}. The curves and the table have "
         "every label."
     )
 
@@ -156,23 +194,24 @@ def _between(plan: Plan, order: Sequence[int]) -> str:
 def _rows(plan, shown, series, share_axis, factor_axis) -> list[dict[str, Any] | None]:
     places = decimals(plan)
     widths = {name: share_axis.position(values) for name, values in series.items()}
-    ends, one = factor_axis.position(plan.factors), float(factor_axis.position(1.0))
+    name_of_factor, factors = measure(plan)
+    ends, one = factor_axis.position(factors), float(factor_axis.position(1.0))
     rows: list[dict[str, Any] | None] = []
     for i in shown:
         if i is None:
             rows.append(None)
             continue
         label = shortened(plan.groups[i], _TOOLTIP)
-        factor = format_cell("factor", plan.factors[i])
+        factor = format_cell(name_of_factor, factors[i])
         texts = [
             f"{name} {format_cell('share', x[i], places)}" for name, x in series.items()
         ]
         rows.append(
             {
                 "name": shortened(plan.groups[i], _NAME),
-                "tooltip": f"{label}: {', '.join(texts)}, factor {factor}",
+                "tooltip": f"{label}: {', '.join(texts)}, {name_of_factor} {factor}",
                 "bars": {name: f"{x[i]:.2f}" for name, x in widths.items()},
-                "kind": "drop" if plan.factors[i] < 1 else "copy",
+                "kind": "drop" if factors[i] < 1 else "copy",
                 "left": f"{min(one, ends[i]):.2f}",
                 "width": f"{abs(ends[i] - one):.2f}",
                 "factor": factor,
@@ -230,13 +269,15 @@ def _share_curves(series: dict[str, np.ndarray], axis: scales.Scale) -> dict[str
     return _curves("Shares", axis, paths, len(series["natural"]))
 
 
-def _factor_curves(factors: np.ndarray, axis: scales.Scale) -> dict[str, Any]:
+def _factor_curves(
+    factors: np.ndarray, axis: scales.Scale, name: str
+) -> dict[str, Any]:
     heights, one = 100 - axis.position(factors), 100 - float(axis.position(1.0))
     paths = {
         "drop": _area(np.maximum(heights, one), one),
         "copy": _area(np.minimum(heights, one), one),
     }
-    return _curves("Factors", axis, paths, len(factors))
+    return _curves(name.capitalize(), axis, paths, len(factors))
 
 
 def _curves(title: str, axis: scales.Scale, paths: dict, size: int) -> dict[str, Any]:

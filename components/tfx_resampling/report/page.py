@@ -49,6 +49,7 @@ def as_html(plan: Plan, counts: LabelCounts | None = None, **columns) -> str:
         facts=headline(plan),
         details=details(plan),
         chart=charts.shares_and_factors(plan),
+        trade_off=charts.trade_off(plan),
         heat=None if counts is None else charts.heat_map(counts),
         parameters=_given(options),
         provenance=_given(provenance),

@@ -8,7 +8,7 @@ from matplotlib import figure
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report import scales
 from tfx_resampling.report.charts import MAX_ROWS
-from tfx_resampling.report.text import by_frequency, shortened
+from tfx_resampling.report.text import by_frequency, measure, shortened
 
 # The colours of the report on a light page.
 _SERIES = {"natural": "#868e99", "target": "#d55e00", "predicted": "#0a66ad"}
@@ -37,7 +37,8 @@ def draw(plan: Plan) -> PlanFigure:
         "target": np.array(plan.target)[order],
         "predicted": plan.predicted_shares[order],
     }
-    factors = np.array(plan.factors)[order]
+    name, factors = measure(plan)
+    factors = factors[order]
     names = [shortened(plan.groups[i], _NAME) for i in order]
     many = len(order) > MAX_ROWS
     height = 3.2 if many else 1.3 + 0.3 * len(order)
@@ -51,10 +52,10 @@ def draw(plan: Plan) -> PlanFigure:
     ends = np.maximum(factors, factor_axis.low)
     if many:
         _share_curves(left, series, share_axis)
-        _factor_curve(right, ends, factor_axis)
+        _factor_curve(right, ends, factor_axis, name)
     else:
         _share_bars(left, series, share_axis)
-        _factor_bars(right, ends, factor_axis)
+        _factor_bars(right, ends, factor_axis, name)
         left.set_yticks(range(len(names)), names)
         for text in left.get_yticklabels():
             text.set_parse_math(False)  # A dollar in a label is a dollar.
@@ -79,13 +80,13 @@ def _share_bars(axes, series, scale: scales.Scale) -> None:
     axes.set_xlabel(_shares_of(scale))
 
 
-def _factor_bars(axes, ends: np.ndarray, scale: scales.Scale) -> None:
+def _factor_bars(axes, ends: np.ndarray, scale: scales.Scale, name: str) -> None:
     colours = np.where(ends < 1, _DROP, _COPY)
     axes.barh(np.arange(len(ends)), ends - 1, 0.55, 1.0, color=colours)
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.tick_params(axis="y", length=0)
     _set_scale(axes, "x", scale)
-    axes.set_xlabel("factor: below 1 drop, above 1 replicate")
+    axes.set_xlabel(f"{name}: below 1 drop, above 1 replicate")
 
 
 def _share_curves(axes, series, scale: scales.Scale) -> None:
@@ -101,14 +102,14 @@ def _share_curves(axes, series, scale: scales.Scale) -> None:
     axes.set(xlabel="label, by frequency", xmargin=0.01, ylabel=_shares_of(scale))
 
 
-def _factor_curve(axes, ends: np.ndarray, scale: scales.Scale) -> None:
+def _factor_curve(axes, ends: np.ndarray, scale: scales.Scale, name: str) -> None:
     ranks = np.arange(1, len(ends) + 1)
     for colour, bars in ((_DROP, np.minimum(ends, 1)), (_COPY, np.maximum(ends, 1))):
         # Vector formats would otherwise hold a shape per label.
         axes.fill_between(ranks, bars, 1.0, step="mid", color=colour, linewidth=0)
     axes.axhline(1.0, color="black", linewidth=0.8)
     _set_scale(axes, "y", scale)
-    axes.set(xlabel="label, by frequency", xmargin=0.01, ylabel="factor")
+    axes.set(xlabel="label, by frequency", xmargin=0.01, ylabel=name)
 
 
 def _set_scale(axes, name: str, scale: scales.Scale) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -46,10 +47,7 @@ def share_scale(shares: np.ndarray) -> Scale:
     smallest = max(_SMALLEST, float(positive.min()))
     largest = float(positive.max())
     if largest <= LOG_FROM * smallest:
-        step = _step(largest)
-        count = math.ceil(largest / step - 1e-9)
-        ticks = [(i * step, _percent(i * step)) for i in range(count + 1)]
-        return Scale(0.0, count * step, False, tuple(ticks))
+        return linear_scale(largest, _percent)
     # Not the smallest itself: its bar needs a length.
     first = math.floor(math.log10(0.9 * smallest))
     last = math.floor(math.log10(largest) + 1e-9)
@@ -57,6 +55,24 @@ def share_scale(shares: np.ndarray) -> Scale:
     every = math.ceil((last - first + 1) / _MAX_TICKS)
     ticks = [(10.0**e, _percent(10.0**e)) for e in range(first, last + 1, every)]
     return Scale(10.0**first, high, True, tuple(ticks))
+
+
+def linear_scale(largest: float, written: Callable[[float], str]) -> Scale:
+    """Returns the axis from 0 to a positive value or a little above."""
+    step = _step(largest)
+    count = math.ceil(largest / step - 1e-9)
+    ticks = [(i * step, written(i * step)) for i in range(count + 1)]
+    return Scale(0.0, count * step, False, tuple(ticks))
+
+
+def range_scale(low: float, high: float, written: Callable[[float], str]) -> Scale:
+    """Returns the axis that has two values >= 0, and what is between, well inside."""
+    width = max(high - low, 0.02 * high) or 1.0
+    step = _step(1.2 * width)
+    first = max(0, math.floor((low - 0.1 * width) / step))
+    last = math.ceil((high + 0.1 * width) / step)
+    ticks = [(i * step, written(i * step)) for i in range(first, last + 1)]
+    return Scale(first * step, last * step, False, tuple(ticks))
 
 
 def factor_scale(factors: np.ndarray) -> Scale:

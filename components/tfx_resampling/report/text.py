@@ -32,12 +32,19 @@ _MEASURES = {
 }
 
 
+# Expected occurrences in an epoch per natural one; `Plan.emission_ratios`.
+EMITTED = "emitted / natural"
+
+
 def rows(
     plan: Plan,
     realised: Sequence[float] | None = None,
     metrics: Mapping[str, Sequence[float]] | None = None,
 ) -> list[dict[str, Any]]:
     """Returns one dict per label, most frequent label first.
+
+    Plans of several labels have a column of what comes of the factors, and, where
+    bounds bind, of the share of each label's records whose factor is at a bound.
 
     Args:
       plan: the plan.
@@ -50,8 +57,14 @@ def rows(
         "share": plan.natural_shares,
         "target": plan.target,
         "factor": plan.factors,
-        "predicted": plan.predicted_shares,
     }
+    if plan.multi_label:
+        # Of single labels it is the factor.
+        columns[EMITTED] = plan.emission_ratios
+        clipped = plan.diagnostics.get("clipped")
+        if clipped:
+            columns["clipped"] = [clipped.get(label, 0.0) for label in plan.groups]
+    columns["predicted"] = plan.predicted_shares
     if realised is not None:
         total = np.sum(realised) or 1.0
         columns["realised"] = np.asarray(realised, np.float64) / total
@@ -60,6 +73,17 @@ def rows(
         {name: values[i] for name, values in columns.items()}
         for i in by_frequency(plan)
     ]
+
+
+def measure(plan: Plan) -> tuple[str, np.ndarray]:
+    """Returns what a plot beside the shares shows, and its value for each label.
+
+    Of several labels not T, which says little without the labels beside it, but what
+    comes of it.
+    """
+    if plan.multi_label:
+        return EMITTED, plan.emission_ratios
+    return "factor", np.array(plan.factors)
 
 
 def by_frequency(plan: Plan) -> list[int]:
@@ -204,4 +228,6 @@ def format_cell(name: str, value: Any, places: int = 2) -> str:
         return f"{value:,.0f}"
     if name in ("share", "target", "predicted", "realised"):
         return f"{100 * value:.{places}f}%"
-    return f"{value:.4g}" if name == "factor" else f"{value:.3f}"
+    if name == "clipped":
+        return f"{100 * value:.0f}%" if value else "-"
+    return f"{value:.4g}" if name in ("factor", EMITTED) else f"{value:.3f}"
