@@ -21,6 +21,7 @@ on the label sets of VOC-LT and COCO-LT (Wu et al., ECCV 2020) plans ended 0.001
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,7 +210,13 @@ class Closest:
         exponents[self._unwanted] = -_LARGEST_EXPONENT
         return exponents
 
-    def _sharpened(self, exponents, task: _Task, widths, budget: int) -> np.ndarray:
+    def _sharpened(
+        self,
+        exponents: np.ndarray,
+        task: _Task,
+        widths: Sequence[tuple[float, float]],
+        budget: int,
+    ) -> np.ndarray:
         """Returns log T after solving ever less smoothed versions of a task."""
         for number, width in enumerate(widths):
             iterations = max(10, min(_ITERATIONS, budget // (len(widths) - number)))

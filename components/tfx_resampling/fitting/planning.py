@@ -168,6 +168,7 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
             bounds = exact.Bounds(config.min_factor, config.max_factor)
             factors = exact.fit_counts(fitted, wanted, bounds)
             return _Transformation(target, factors, rule, notes)
+        clipped = np.clip(factors, config.min_factor, config.max_factor)
     else:
         target = targets.target_shares(config.target, counts.groups, natural)
         num_records = labeled_records(
@@ -186,11 +187,11 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
             )
         scale = num_records / counts.num_labeled
         factors = label_factors(natural, target, config.size, scale)
-    clipped = np.clip(factors, config.min_factor, config.max_factor)
+        if config.size in ("undersample", "oversample"):
+            clipped = np.clip(factors, config.min_factor, config.max_factor)
+        else:
+            clipped = held_size(factors, counts, rule, num_records)
     notes += _bound_notes(factors, counts, config)
-    is_fixed = targets.fixes_size(config.target)
-    if not is_fixed and config.size not in ("undersample", "oversample"):
-        clipped = held_size(factors, counts, rule, num_records)
     return _Transformation(target, clipped, rule, notes)
 
 
