@@ -244,6 +244,23 @@ def test_a_job_is_not_started_again_with_another_input(images, tmp_path):
             begin(1, **changes)
 
 
+def test_conditions_of_an_augmentation_are_those_of_a_graph(images):
+    def darkened(image, seed):
+        if tf.reduce_mean(image) > 0.5:
+            return image * 0.0
+        return image
+
+    options = ImageOptions(size=(4, 4), augment=darkened)
+    dataset = input_fn(
+        images, PLAN, batch_size=8, image=options, options=InputOptions(**ORDERED)
+    )
+    pixels = np.concatenate([x for x, _ in dataset])
+    # Of images number 0 to 20, 10 x number is the grey of each.
+    grey = np.arange(len(LABELS * 3)) * 10 / 255
+    expected = np.where(grey > 0.5, 0.0, grey)
+    assert pixels[:, 0, 0, 0] == pytest.approx(expected, abs=0.01)
+
+
 def test_an_error_in_augmentation_is_not_taken_for_a_bad_image(tmp_path):
     def broken(image, seed):
         return tf.debugging.check_numerics(image / 0.0 * 0.0, "mine")

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.groups import Column, Grouping
-from tfx_resampling.decision.labels import Vocabulary, feature_spec
+from tfx_resampling.decision.labels import Vocabulary, feature_spec, lower_bound
 from tfx_resampling.records import graph_errors
 
 
@@ -61,7 +61,7 @@ class GroupLookup:
             values = parsed[column.name]
             with tf.control_dependencies([check_single(values, column.name, file)]):
                 key += radix * self._codes(values, column, vocabulary)
-        slots = tf.minimum(tf.searchsorted(self._keys, key), self.size - 1)
+        slots = tf.minimum(lower_bound(self._keys, key), self.size - 1)
         known = tf.equal(tf.gather(self._keys, slots), key)
         return tf.where(known, tf.gather(self._ids, slots), self.size)
 

@@ -110,7 +110,7 @@ class DecisionRule:
             return labels_of(values, self._vocabulary)
         ids = self._groups.lookup(chunk.parsed, chunk.name)
         num_rows = tf.size(ids, tf.int64)
-        return Labels(ids, tf.range(num_rows), num_rows)
+        return Labels(ids, tf.range(num_rows), num_rows, ids)
 
     def cumulative_factors(self, factors: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Returns float64 [n], the copies due before an epoch (int64 scalar)."""

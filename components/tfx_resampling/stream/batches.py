@@ -8,9 +8,11 @@ import tensorflow as tf
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision import labels
 from tfx_resampling.images import decode
+from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.options import ImageOptions, InputOptions, parallel_calls
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.reader import plain_python
 from tfx_resampling.stream import row_counts
 from tfx_resampling.stream.blocks import Samples
 from tfx_resampling.stream.epochs import Epochs
@@ -80,7 +82,9 @@ class Batches:
         self._skip = options.on_corrupt == "skip"
         self._deterministic = options.deterministic
         self._parallel = parallel_calls(options)
+        self._autograph = tf.__internal__.autograph.control_status_ctx()
 
+    @plain_python
     def to_batches(self, epochs: Epochs) -> tf.data.Dataset:
         """Returns (x, y) of the samples of all epochs, no batch of two of them.
 
@@ -172,8 +176,10 @@ class Batches:
             deterministic=True,
         )
         pixels = pixels.ignore_errors()
-        # No assignment expression, which AutoGraph of TensorFlow 2.16 cannot read.
         augment = image.augment
+        if augment is not None and not isinstance(augment, Augmentation):
+            # A user's may have conditions that AutoGraph is to convert.
+            augment = tf.__internal__.autograph.tf_convert(augment, self._autograph)
         if augment is None:
             pixels = pixels.map(lambda i, one, seed: (i, one))
         else:  # Its errors are not to be taken for those of an image.
