@@ -73,14 +73,14 @@ def test_two_processes_share_a_head_label(files, tmp_path):
     assert counts == [len(RECORDS) // 2] * 2
 
 
-@pytest.mark.parametrize(
-    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("mode", ["stratify", "materialize"])
 def test_two_processes_write_the_same_bytes(files, tmp_path, expected, mode):
     found = contents_of(files, tmp_path, mode, lambda: beam.Pipeline(argv=_PROCESSES))
     assert found == expected[mode]
 
 
+@pytest.mark.nightly
 def test_an_error_in_a_worker_is_said_in_its_words(files, tmp_path):
     bad = tmp_path / "bad.tfrecord"
     with open(files[0], "rb") as file:
@@ -119,7 +119,9 @@ class TestDask:
                 while True:
                     distributed.default_client().close()
 
-    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
+    @pytest.mark.parametrize(
+        "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+    )
     def test_the_same_bytes(self, files, tmp_path, expected, make_pipeline, mode):
         assert contents_of(files, tmp_path, mode, make_pipeline) == expected[mode]
 

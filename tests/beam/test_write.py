@@ -76,7 +76,11 @@ def contents(directory) -> dict:
 
 @pytest.mark.parametrize(
     "epochs, schedule",
-    [((0, 1), "constant"), ((7, 3), "constant"), ((1, 4), "linear:3")],
+    [
+        ((0, 1), "constant"),
+        pytest.param((7, 3), "constant", marks=pytest.mark.nightly),
+        ((1, 4), "linear:3"),
+    ],
 )
 def test_materialized_is_what_input_fn_emits(files, tmp_path, epochs, schedule):
     plan = PLAN.scheduled(schedule)
@@ -237,7 +241,9 @@ class TestBad:
             write([*files, str(bad)], tmp_path / "to" / "out", mode=mode)
         assert os.listdir(tmp_path / "to") == []
 
-    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
+    @pytest.mark.parametrize(
+        "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+    )
     def test_corrupt_is_skipped_and_counted(self, files, tmp_path, mode):
         broken = [*RECORDS[:50], b"no example", *RECORDS[50:60]]
         source = tfrecords.write(tmp_path / "bad.tfrecord", broken)

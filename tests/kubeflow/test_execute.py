@@ -1,7 +1,7 @@
 """Every task executes from the compiled spec alone, in the image's environment."""
 
-import concurrent.futures
 import dataclasses
+import functools
 import glob
 import json
 import os
@@ -158,7 +158,7 @@ def kill_and_restart(clean, options, bucket, first_run, first_parameters):
 
 @pytest.fixture(scope="module")
 def later(clean, cluster, bucket, options, compiled, first_run, first_parameters):
-    """All other runs, two at a time: name -> future."""
+    """All other runs, each made when it is first asked for by its name."""
     upstream = {name: first_run.outputs[name] for name in UPSTREAM}
     old = compile_pipeline(
         options, "image:1", defaults(options.root, {}), version="2.0"
@@ -169,29 +169,26 @@ def later(clean, cluster, bucket, options, compiled, first_run, first_parameters
         *(clean.variables, os.path.join(bucket, "plain")),
         **{"drivers": False, "server": clean.server},
     )
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        yield {
-            "target": pool.submit(
-                cluster.run, compiled.job, {**first_parameters, "target": "uniform"}
-            ),
-            "killed": pool.submit(
-                kill_and_restart, clean, options, bucket, first_run, first_parameters
-            ),
-            "2.1": pool.submit(cluster.run, compiled.job, other, planned, upstream),
-            "2.0": pool.submit(cluster.run, old.job, other, planned, upstream),
-            "wrong": pool.submit(
-                cluster.run,
-                *(compiled.job, {**other, "size": "huge"}, planned, upstream),
-            ),
-            "no driver": pool.submit(
-                plain.run,
-                *(compiled.job, first_parameters, "ImportExampleGen".__eq__),
-            ),
-        }
+    uniform = {**first_parameters, "target": "uniform"}
+    huge = {**other, "size": "huge"}
+    runs = {
+        "target": lambda: cluster.run(compiled.job, uniform),
+        "killed": lambda: kill_and_restart(
+            clean, options, bucket, first_run, first_parameters
+        ),
+        "2.1": lambda: cluster.run(compiled.job, other, planned, upstream),
+        "2.0": lambda: cluster.run(old.job, other, planned, upstream),
+        "wrong": lambda: cluster.run(compiled.job, huge, planned, upstream),
+        "no driver": lambda: plain.run(
+            compiled.job, first_parameters, "ImportExampleGen".__eq__
+        ),
+    }
+    return functools.cache(lambda name: runs[name]())
 
 
+@pytest.mark.nightly
 def test_a_run_that_changes_only_the_target(later, first_run, one_epoch, demo_data):
-    again = later["target"].result()
+    again = later("target")
     assert sorted(again.executed) == sorted(COMPONENTS[4:])
     for name in UPSTREAM:
         assert again.outputs[name] == first_run.outputs[name]
@@ -203,10 +200,12 @@ def test_a_run_that_changes_only_the_target(later, first_run, one_epoch, demo_da
     assert realised_of(again) == first_batches(again, plan, one_epoch[2])
 
 
-@pytest.mark.parametrize("version", ["2.1", "2.0"])
+@pytest.mark.parametrize(
+    "version", ["2.1", pytest.param("2.0", marks=pytest.mark.nightly)]
+)
 def test_other_values_of_all_parameters(version, later, demo_data):
     """Of types that must survive the way: numbers, an integer over 32 bits, JSON."""
-    run = later[version].result()
+    run = later(version)
     assert sorted(run.executed) == ["ResamplePlanner", "Trainer"]
     plan = plan_of(run)
     config = {name: value for name, value in OTHERS.items() if name != "train_steps"}
@@ -219,12 +218,12 @@ def test_other_values_of_all_parameters(version, later, demo_data):
 
 def test_a_wrong_value_fails_in_the_planner_with_a_clear_text(later):
     with pytest.raises(RuntimeError, match="size must be one of .*, got 'huge'"):
-        later["wrong"].result()
+        later("wrong")
 
 
 def test_a_backend_without_drivers_executes_example_gen_too(later, first_run):
     """Kubeflow's own backend knows no `lifecycle`."""
-    examples = later["no driver"].result().uri("ImportExampleGen", "examples")
+    examples = later("no driver").uri("ImportExampleGen", "examples")
     expected = first_run.uri("ImportExampleGen", "examples")
     for split in ("train", "eval"):
         assert _records(examples, split) == _records(expected, split)
@@ -237,14 +236,14 @@ def _records(uri, split):
 
 def test_a_module_file_reaches_the_container_by_uri(later, options):
     """The Trainer's environment has no module for `run_fn`."""
-    task, _, _ = later["killed"].result()
+    task, _, _ = later("killed")
     path = task.executor_input["inputs"]["parameterValues"]["module_path"]
     assert path.startswith(f"module@{options.root}/_wheels/")
     assert f"Successfully installed '{path.partition('@')[2]}'" in task.log
 
 
 def test_a_killed_trainer_goes_on_where_it_was(later, first_run, first_parameters):
-    task, first, second = later["killed"].result()
+    task, first, second = later("killed")
     assert "Epoch 1/" in first and "Training complete." not in first
     assert "Epoch 1/" not in second and "Training complete." in second
     assert "Input goes on where epoch" in second

@@ -141,7 +141,9 @@ def test_stratify_and_several_splits(tmp_path):
         assert layout is not None and layout.mode == "stratify"
 
 
-@pytest.mark.parametrize("compression", ["", "GZIP"])
+@pytest.mark.parametrize(
+    "compression", [pytest.param("", marks=pytest.mark.nightly), "GZIP"]
+)
 def test_a_stock_component_reads_what_is_written(tmp_path, compression):
     examples = make_examples(tmp_path / "examples")
     output = execute(tmp_path, examples, compression=compression)

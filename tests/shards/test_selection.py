@@ -64,9 +64,17 @@ def stratified(files, tmp_path_factory):
     "schedule, options",
     [
         ("constant", dict(epochs=3)),
-        ("constant", dict(epochs=2, start_epoch=90, shuffle_records=0)),
+        pytest.param(
+            "constant",
+            dict(epochs=2, start_epoch=90, shuffle_records=0),
+            marks=pytest.mark.nightly,
+        ),
         ("linear:4", dict(epochs=3, start_epoch=2, deterministic=True)),
-        ("step:1", dict(epochs=3, num_parallel_calls=1, chunk_size=7)),
+        pytest.param(
+            "step:1",
+            dict(epochs=3, num_parallel_calls=1, chunk_size=7),
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_the_samples_of_the_original_files(files, stratified, schedule, options):

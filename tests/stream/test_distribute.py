@@ -45,7 +45,7 @@ print("done", json.dumps([seeds, total]))
 """
 
 
-@pytest.mark.parametrize("num_files", [1, 5])
+@pytest.mark.parametrize("num_files", [pytest.param(1, marks=pytest.mark.nightly), 5])
 def test_two_workers_train_on_what_one_would(tmp_path, num_files):
     records = tfrecords.labeled(["", "a", "b", "c", "ab", "bc", "abc"] * 100)
     files = tfrecords.spread(tmp_path, records, num_files)

@@ -171,7 +171,9 @@ def test_graph_and_numpy_decide_alike(tmp_path, schedule):
     assert found == expected
 
 
-@pytest.mark.parametrize("schedule", ["linear:4", "step:2"])
+@pytest.mark.parametrize(
+    "schedule", ["linear:4", pytest.param("step:2", marks=pytest.mark.nightly)]
+)
 def test_a_schedule_goes_from_natural_to_the_plan(corpus, schedule):
     # Of single labels, with predictions that are exact.
     counts = count_labels(corpus.files, "label")

@@ -58,8 +58,16 @@ def test_a_deterministic_sequence_is_the_same_in_another_process(files):
     assert found == [list(batch) for batch in batches(files, **options)]
 
 
-@pytest.mark.parametrize("num_files", [1, 2, 5])
-@pytest.mark.parametrize("num_workers", [2, 3])
+@pytest.mark.parametrize(
+    "num_workers, num_files",
+    [
+        *((2, 5), (3, 1)),
+        *(
+            pytest.param(*numbers, marks=pytest.mark.nightly)
+            for numbers in ((2, 1), (2, 2), (3, 2), (3, 5))
+        ),
+    ],
+)
 def test_workers_together_have_what_one_has(tmp_path, expected, num_files, num_workers):
     names = tfrecords.spread(tmp_path, RECORDS, num_files)
     found = [
@@ -97,7 +105,10 @@ def test_start_epoch_resumes_at_an_epoch(files):
     assert whole[-len(resumed) :] == resumed
 
 
-@pytest.mark.parametrize("taken", [0, 3, 11, 20])
+@pytest.mark.parametrize(
+    "taken",
+    [*(pytest.param(n, marks=pytest.mark.nightly) for n in (0, 3)), 11, 20],
+)
 def test_a_checkpoint_of_the_iterator_resumes_within_an_epoch(files, tmp_path, taken):
     def start():
         return iter(

@@ -109,7 +109,9 @@ def samples(files, image=None, **options) -> Counter:
     )
 
 
-@pytest.mark.parametrize("epochs, start_epoch", [(1, 0), (3, 2)])
+@pytest.mark.parametrize(
+    "epochs, start_epoch", [pytest.param(1, 0, marks=pytest.mark.nightly), (3, 2)]
+)
 def test_the_service_sends_every_sample_of_every_epoch_once(
     service, files, epochs, start_epoch
 ):

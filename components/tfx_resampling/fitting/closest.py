@@ -15,9 +15,9 @@ lowers it.
 
 The problem is neither convex nor smooth. It is solved by L-BFGS on smoothed versions,
 |x| as sqrt(x^2 + d^2) and the bounds of log r as hyperbolas, that get sharper step by
-step, from the exact fit's factors on. A linear program over all r(y) gives the floor;
-on the label sets of VOC-LT and COCO-LT (Wu et al., ECCV 2020) plans ended 0.001 to
-0.008 above it (`tests/benchmarks/bench_closest.py` has made-up ones).
+step, from the exact fit's factors on. A linear program over all r(y), under the same
+conditions, gives the floor: on the label sets of VOC-LT and COCO-LT (Wu et al., ECCV
+2020) plans ended 0.002 to 0.005 above it (`tests/benchmarks/bench_closest.py` has made-up ones).
 """
 
 import dataclasses
