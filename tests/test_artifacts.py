@@ -5,6 +5,8 @@ import re
 
 import pytest
 import tfx_resampling as tr
+from tfx import types
+from tfx.types.standard_artifacts import ExampleStatistics
 from tfx_resampling import artifacts
 from tfx_resampling.core.counts import LabelCounts
 
@@ -24,6 +26,13 @@ def test_what_is_written_is_read(tmp_path):
     path = artifacts.write_plan(PLAN, str(tmp_path / "new" / "plan"))
     assert artifacts.read_plan(str(tmp_path / "new" / "plan")) == PLAN
     assert artifacts.read_plan(path) == PLAN
+    artifact = tr.ResamplePlan()
+    artifact.uri = str(tmp_path / "new" / "plan")
+    assert tr.read_plan(artifact) == PLAN
+    planner = tr.ResamplePlanner(types.Channel(type=ExampleStatistics), label_key="y")
+    for wrong in (planner.outputs["resample_plan"], tr.ResamplePlan()):
+        with pytest.raises(ValueError, match="read from an artifact or a URI, got"):
+            tr.read_plan(wrong)
 
 
 def test_errors_name_the_path(tmp_path):

@@ -2,6 +2,7 @@
 
 from tfx_resampling.artifacts import ResamplePlan as ResamplePlan
 from tfx_resampling.artifacts import load_plan as load_plan
+from tfx_resampling.artifacts import read_plan as read_plan
 from tfx_resampling.beam.resample_options import ResampleOptions as ResampleOptions
 from tfx_resampling.core.config import PlannerConfig as PlannerConfig
 from tfx_resampling.core.counts import LabelCounts as LabelCounts

@@ -40,18 +40,23 @@ def write_plan(plan: Plan, artifact_uri: str) -> str:
     return path
 
 
-def read_plan(artifact_uri: str) -> Plan:
-    """Reads the plan of an artifact.
+def read_plan(source: str | types.Artifact) -> Plan:
+    """Returns the plan of an artifact.
 
     Args:
-      artifact_uri: the artifact's directory, or the path of a `plan.json`; local or
+      source: the artifact; or its directory, or the path of a `plan.json`, local or
         remote.
 
     Raises:
       ValueError: there is no plan, or it is not valid; the message names the path.
     """
-    is_file = artifact_uri.endswith(".json")
-    path = artifact_uri if is_file else plan_uri(artifact_uri)
+    uri = source.uri if isinstance(source, types.Artifact) else source
+    if not isinstance(uri, str) or not uri:
+        raise ValueError(
+            f"a plan must be read from an artifact or a URI, got {source!r}. An output "
+            "of a component is a channel: its artifacts are there when it has run."
+        )
+    path = uri if uri.endswith(".json") else plan_uri(uri)
     if not fileio.exists(path):
         raise ValueError(
             f"no plan at {path!r}. It is written by ResamplePlanner; was its artifact "

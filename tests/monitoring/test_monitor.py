@@ -38,7 +38,9 @@ def batch_of(i, stats=(40, 30, 1, 0)):
     x = tf.concat([x, tf.fill([BATCH, 1], tf.cast(i % 97, tf.float32) / 97.0)], 1)
     y = tf.one_hot(tf.range(BATCH) % 2, 3)
     y += tf.one_hot([2, *[-1] * (BATCH - 1)], 3)
-    return (x, y), tf.stack([i // DATA_STEPS, *stats])
+    labels = tf.cast(tf.reduce_sum(y, axis=0), tf.int64)
+    numbers = tf.stack([i // DATA_STEPS, BATCH, *stats])
+    return (x, y), tf.concat([numbers, labels], axis=0)
 
 
 def endless() -> tf.data.Dataset:
@@ -110,7 +112,7 @@ def test_training_gets_the_same_batches_and_types():
 
 def test_structures_of_images_and_features_are_kept():
     x = {"image": tf.zeros([4, 2, 2, 3], tf.uint8), "id": tf.constant(["a"] * 4)}
-    data = ((x, tf.ones([4, 3])), tf.zeros([5], tf.int64))
+    data = ((x, tf.ones([4, 3])), tf.zeros([9], tf.int64))
     training = InputMonitor(plan()).watch(tf.data.Dataset.from_tensors(data).repeat())
     assert training.element_spec[0] == tf.data.Dataset.from_tensors(x).element_spec
     assert next(iter(training))[0]["id"].numpy().tolist() == [b"a"] * 4
@@ -397,7 +399,8 @@ def test_histograms_are_of_all_labels_by_epoch(tmp_path):
 def test_charts_are_of_the_most_and_least_frequent_labels(tmp_path):
     names = [f"l{i:03d}" for i in range(120)]
     monitor = InputMonitor(plan(names, counts=tuple(range(1, 121))), str(tmp_path))
-    data = ((tf.zeros([2, 1]), tf.ones([2, 120])), tf.zeros([5], tf.int64))
+    stats = tf.constant([0, 2, 2, 0, 0, 0, *[2] * 120], tf.int64)
+    data = ((tf.zeros([2, 1]), tf.ones([2, 120])), stats)
     list(monitor.watch(tf.data.Dataset.from_tensors(data)))
     monitor.end_epoch(0)
     tags = charts(tmp_path).Tags()["tensors"]

@@ -104,13 +104,13 @@ class InputMonitor(keras.callbacks.Callback):
         num_shards: int = 1,
         epochs: int | None = None,
     ) -> tf.data.Dataset:
-        """Returns the data set to train on, of (x, y); `input_fn` calls this.
+        """Returns the data set of batches to train on; `input_fn` calls this.
 
         It is one stream: iterating it again goes on where it was left, and starts anew
         once it has ended.
 
         Args:
-          dataset: ((x, y), stats), see `WatchedDataset`.
+          dataset: (batch, stats), see `WatchedDataset`.
           made_with: what it is made with, by name, in words. A job that is started
             again with something else is an error that tells what.
           batch_size: samples per batch, to tell how many samples are planned; None:

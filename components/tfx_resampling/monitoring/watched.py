@@ -61,7 +61,7 @@ class WatchedDataset:
     it has ended.
 
     Attributes:
-      dataset: tf.data.Dataset of (x, y), for training.
+      dataset: tf.data.Dataset of batches, for training.
       iterator: tf.data.Iterator behind it, for tf.train.Checkpoint.
       gated: whether batches come only within an epoch that `begin` has announced, and
         one before. That keeps what runs ahead of training, as data sets of
@@ -72,10 +72,10 @@ class WatchedDataset:
         """Starts watching.
 
         Args:
-          dataset: ((x, y), stats); y: float32 [batch, classes], multi-hot. stats: int64
-            [5]: epoch of the data, and the counts of `stream.row_counts` that arrive
-            with this batch.
-          num_classes: number of columns of y.
+          dataset: (batch, stats). stats: int64 [6 + classes]: epoch of the data,
+            samples in the batch, the counts of `stream.row_counts` that arrive with it,
+            and its samples with each class.
+          num_classes: number of classes.
           gated: see the class.
         """
         self.iterator: Any = iter(dataset)
@@ -90,7 +90,7 @@ class WatchedDataset:
 
     def _make_variables(self, num_classes: int) -> None:
         with tf.device("CPU:0"):  # Where functions of tf.data run.
-            # Batches, samples, the last four of stats, samples with each class.
+            # Batches, and all of stats but the epoch.
             self._sums = tf.Variable(tf.zeros([6 + num_classes], tf.int64))
             self._data_epoch = tf.Variable(tf.zeros([], tf.int64))
             self._wait = tf.Variable(tf.zeros([], tf.float64))
@@ -150,10 +150,8 @@ class WatchedDataset:
             return self.iterator.get_next_as_optional()
 
     def _count(self, batch):
-        (_, y), stats = batch.get_value()
-        samples = tf.stack([1, tf.shape(y, tf.int64)[0]])
-        labels = tf.cast(tf.reduce_sum(y, axis=0), tf.int64)
-        self._sums.assign_add(tf.concat([samples, stats[1:], labels], axis=0))
+        _, stats = batch.get_value()
+        self._sums.assign_add(tf.concat([[1], stats[1:]], axis=0))
         self._data_epoch.assign(stats[0])
         return True
 

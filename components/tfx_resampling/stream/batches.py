@@ -1,4 +1,4 @@
-"""Samples of epochs -> batches of images and labels."""
+"""Samples of epochs -> batches of images, or of features, and labels."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.decision import labels
 from tfx_resampling.images import decode
 from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.options import ImageOptions, InputOptions, parallel_calls
@@ -16,6 +15,12 @@ from tfx_resampling.records.reader import plain_python
 from tfx_resampling.stream import row_counts
 from tfx_resampling.stream.blocks import Samples
 from tfx_resampling.stream.epochs import Epochs
+from tfx_resampling.stream.parsing import (
+    LabelEncoder,
+    Parse,
+    RecordParser,
+    record_name,
+)
 
 
 class Batch(NamedTuple):
@@ -23,7 +28,7 @@ class Batch(NamedTuple):
 
     Attributes:
       x: name -> [n, ...], the features of `input_fn`; "image" may yet be encoded.
-      y: float32 [n, classes], multi-hot.
+      y: [n, ...], labels as `LabelEncoder` has them.
       origins: int64 [n, 3], as in `Samples`.
       counts: int64 [m, counts], `row_counts`, to be added up.
     """
@@ -45,6 +50,8 @@ class Batches:
         drop_remainder: bool,
         image: ImageOptions | None,
         keep: Sequence[str],
+        parse: Parse | None,
+        labels: str,
         options: InputOptions,
         counts: bool,
     ):
@@ -57,15 +64,19 @@ class Batches:
           drop_remainder: whether to drop the smaller last batch of an epoch.
           image: how images are decoded, if they are.
           keep: features to hand on.
+          parse: what makes features of records, instead of image and keep.
+          labels: what y is.
           options: `on_corrupt`, `deterministic`, `num_parallel_calls`.
           counts: whether to hand counts on.
 
         Raises:
-          ValueError: the records do not have the image or a feature to keep.
+          ValueError: the records do not have the image or a feature that is asked for.
         """
         self._names = tf.constant(files.names)
-        self._label_key = plan.label_key
-        self._vocabulary = labels.Vocabulary(plan.classes, plan.label_dtype)
+        self._encoder = LabelEncoder(plan, labels, files.names)
+        self._parser = None
+        if parse is not None:
+            self._parser = RecordParser(parse, labels, self._encoder, files, counts)
         self._batch_size, self._drop_remainder = batch_size, drop_remainder
         self._image = image
         self._keep = tuple(keep)
@@ -77,7 +88,7 @@ class Batches:
             files.features.dtype("ImageOptions(key=...)", image.key)
             self._spec[image.key] = tf.io.FixedLenFeature([], tf.string)
         # Last: the label feature may be among those to keep.
-        self._spec |= labels.feature_spec(plan.label_key, plan.label_dtype)
+        self._spec |= self._encoder.spec
         self._counts = counts
         self._skip = options.on_corrupt == "skip"
         self._deterministic = options.deterministic
@@ -86,12 +97,14 @@ class Batches:
 
     @plain_python
     def to_batches(self, epochs: Epochs) -> tf.data.Dataset:
-        """Returns (x, y) of the samples of all epochs, no batch of two of them.
+        """Returns batches of the samples of all epochs, none of two of them.
 
-        With `counts` they are ((x, y), counts), int64 [5]: the epoch, and behind it the
-        `row_counts` since the batch before.
+        With `counts` they are (batch, counts), int64 [6 + classes]: the epoch, how many
+        samples, the `row_counts` since the batch before, and how many with each label.
         """
         image = self._image
+        if self._parser is not None:
+            return self._parsed(epochs, self._parser)
         if image is None:
             batches = epochs.each(self._rebatch)
             return self._map(batches, lambda rows: self._finish(self._parse(rows)))
@@ -102,6 +115,50 @@ class Batches:
         else:  # Between epochs images stay encoded, which takes less memory.
             batches = self._decoded(epochs.each(self._rebatch), image)
         return self._map(batches, self._finish)
+
+    def _parsed(self, epochs: Epochs, parser: RecordParser) -> tf.data.Dataset:
+        """Returns batches of what is not an image."""
+        if self._skip:  # Batches are of what is left.
+            batches = epochs.each(
+                lambda samples: self._left(self._usable(self._rebatch(samples), parser))
+            )
+        else:
+            batches = epochs.each(self._rebatch)
+        if self._skip or not parser.is_function:
+            return self._map(
+                batches,
+                lambda samples: self._counted(samples, *parser.element(samples)),
+            )
+        named = self._each(batches, parser.elements)
+        return self._map(
+            named, lambda samples, element: self._counted(samples, *element)
+        )
+
+    def _usable(
+        self, batches: tf.data.Dataset, parser: RecordParser
+    ) -> tf.data.Dataset:
+        return self._map(self._each(batches, parser.usable), self._without_unusable)
+
+    def _without_unusable(self, samples: Samples, which: tf.Tensor) -> Samples:
+        """Leaves out records that cannot be parsed."""
+        size = tf.shape(samples.origins, tf.int64)[0]
+        num_missing = size - tf.size(which, tf.int64)
+        reported = graph_errors.report_unless(
+            tf.equal(num_missing, 0),
+            lambda: [
+                record_name(samples.origins[_first_missing(which)], self._names),
+                *(" cannot be parsed as parse has it. Skipped ", num_missing, "."),
+            ],
+        )
+        with tf.control_dependencies([reported]):
+            which = tf.identity(which)
+        more = row_counts.in_first_row(tf.constant(1), skipped_records=num_missing)
+        return Samples(
+            serialized=tf.gather(samples.serialized, which),
+            seeds=tf.gather(samples.seeds, which),
+            origins=tf.gather(samples.origins, which),
+            counts=tf.concat([samples.counts, more], axis=0),
+        )
 
     def _rebatch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.rebatch(self._batch_size, self._drop_remainder)
@@ -119,13 +176,21 @@ class Batches:
     ) -> tf.data.Dataset:
         # Labels are parsed for a batch at once; its images are decoded by all cores
         # together, so that it is early. The next batch is begun before it is done.
-        decoded = self._map(batches, self._parse).interleave(
-            lambda batch: self._decode(batch, image),
+        decoded = self._each(
+            self._map(batches, self._parse), lambda batch: self._decode(batch, image)
+        )
+        return self._map(decoded, lambda *row: self._judge(row[0], row[1], image.key))
+
+    def _each(self, batches: tf.data.Dataset, make) -> tf.data.Dataset:
+        """Returns (batch, element) of the data set of one element that `make` makes."""
+        return batches.interleave(
+            lambda batch: tf.data.Dataset.zip(
+                (tf.data.Dataset.from_tensors(batch), make(batch))
+            ),
             cycle_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return self._map(decoded, lambda *row: self._judge(row[0], row[1], image.key))
 
     def _map(self, dataset, function) -> tf.data.Dataset:
         return dataset.map(
@@ -136,17 +201,16 @@ class Batches:
 
     def _parse(self, samples: Samples) -> Batch:
         parsed: dict[str, Any] = tf.io.parse_example(samples.serialized, self._spec)
-        values = parsed[self._label_key]
-        found = labels.labels_of(values, self._vocabulary)
+        values = parsed[self._encoder.key]
         x = {name: parsed[name] for name in self._keep}
-        if self._label_key in x:
-            x[self._label_key] = self._single(values)
+        if self._encoder.key in x:
+            x[self._encoder.key] = self._single(values)
         x["seed"] = samples.seeds
         if self._image is None:
             x["record"] = samples.serialized
         else:
             x["image"] = parsed[self._image.key]
-        y = labels.multi_hot(found, self._vocabulary.size)
+        y = self._encoder.encode(values, samples.origins)
         return Batch(x, y, samples.origins, samples.counts)
 
     def _single(self, values: tf.RaggedTensor) -> tf.Tensor:
@@ -154,17 +218,18 @@ class Batches:
         check = graph_errors.require(
             tf.reduce_all(tf.equal(values.row_lengths(), 1)),
             lambda: [
-                f"label feature {self._label_key} must have one value in every record "
-                "to be among those to keep. Leave it out of keep: y has the labels."
+                f"label feature {self._encoder.key} must have one value in every "
+                "record to be among those to keep. Leave it out of keep: y has the "
+                "labels."
             ],
         )
         with tf.control_dependencies([check]):
             return tf.identity(values.flat_values)
 
     def _decode(self, batch: Batch, image: ImageOptions) -> tf.data.Dataset:
-        """Returns a data set of one element: the batch, and its images that decode.
+        """Returns a data set of one element: the images of a batch that decode.
 
-        These are (int64 [m], which of the batch; pixels [m, height, width, channels]).
+        They are (int64 [m], which of the batch; pixels [m, height, width, channels]).
         """
         which = tf.range(tf.shape(batch.origins, tf.int64)[0])
         encoded = (which, batch.x["image"], batch.x["seed"])
@@ -191,10 +256,9 @@ class Batches:
         spec: Any = pixels.element_spec
         spec = spec[1]
         none = tf.zeros([0, *(side or 0 for side in spec.shape)], spec.dtype)
-        pixels = pixels.batch(self._batch_size).concatenate(
+        return pixels.batch(self._batch_size).concatenate(
             tf.data.Dataset.from_tensors((which[:0], none))
         )
-        return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(batch), pixels))
 
     def _judge(self, batch: Batch, decoded, key: str) -> Batch:
         """Raises where an image does not decode, or leaves it out."""
@@ -204,13 +268,11 @@ class Batches:
         num_missing = size - tf.size(which, tf.int64)
 
         def message():
-            there = tf.equal(which, tf.range(tf.size(which, tf.int64)))
-            row = tf.reduce_sum(tf.cast(there, tf.int64))
+            row = _first_missing(which)
             hint = "Replace it, or set on_corrupt to skip."
             return [
-                *(f"{key} of record ", origins[row, 2], " of "),
-                *(tf.gather(self._names, origins[row, 1]), " does not decode: it is "),
-                *(decode.describe(x["image"][row]), ". "),
+                *(f"{key} of ", record_name(origins[row], self._names)),
+                *(" does not decode: it is ", decode.describe(x["image"][row]), ". "),
                 *(["Skipped ", num_missing, "."] if self._skip else [hint]),
             ]
 
@@ -232,8 +294,20 @@ class Batches:
         x = batch.x
         if self._image is not None and not self._keep:
             x = x["image"]
+        label_counts = self._encoder.count(batch.y) if self._counts else None
+        return self._counted(batch, (x, batch.y), label_counts)
+
+    def _counted(self, rows: Batch | Samples, element: Any, label_counts) -> Any:
+        """Returns an element with what is counted of it, if that is wanted."""
         if not self._counts:
-            return x, batch.y
-        latest = tf.reduce_max(batch.origins[:, 0])[tf.newaxis]
-        counts = tf.reduce_sum(batch.counts, axis=0)
-        return (x, batch.y), tf.concat([latest, counts], axis=0)
+            return element
+        latest = tf.reduce_max(rows.origins[:, 0])
+        size = tf.shape(rows.origins, tf.int64)[0]
+        counts = tf.reduce_sum(rows.counts, axis=0)
+        return element, tf.concat([[latest, size], counts, label_counts], axis=0)
+
+
+def _first_missing(which: tf.Tensor) -> tf.Tensor:
+    """Returns the first row that is not in `which`, int64 [m], ascending."""
+    there = tf.equal(which, tf.range(tf.size(which, tf.int64)))
+    return tf.reduce_sum(tf.cast(there, tf.int64))

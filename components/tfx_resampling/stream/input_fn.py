@@ -17,6 +17,7 @@ from tfx_resampling.records.reader import WHOLE, Shard, graph_options
 from tfx_resampling.shards.selection import select
 from tfx_resampling.stream.batches import Batches
 from tfx_resampling.stream.epochs import Epochs
+from tfx_resampling.stream.parsing import Parse
 from tfx_resampling.validate import check_integer
 
 if TYPE_CHECKING:  # Else Keras would be loaded with it.
@@ -38,6 +39,8 @@ def input_fn(
     batch_size: int,
     image: ImageOptions | None = _DEFAULT_IMAGE,
     keep: Sequence[str] = (),
+    parse: Parse | None = None,
+    labels: str = "multi_hot",
     drop_remainder: bool = False,
     options: InputOptions = _DEFAULT_OPTIONS,
     input_context: tf.distribute.InputContext | None = None,
@@ -56,6 +59,9 @@ def input_fn(
     shuffle a block -> batch -> parse -> decode and augment in parallel -> prefetch.
     tf.train.Checkpoint can save the position of an iterator over the data set.
 
+    Images are decoded and augmented by default. For records without any, `parse` says
+    what a batch has: a feature spec, for instance of Transform, or a function.
+
     Example, with no TFX:
 
         plan = make_plan(count_labels("train-*.tfrecord", "labels"),
@@ -68,6 +74,12 @@ def input_fn(
     above: a data set with `options.epochs` set would start at the same epoch, with the
     same samples, each time that Keras iterates it.
 
+    Features that Transform made, and the label as it is:
+
+        transformed = tft.TFTransformOutput(fn_args.transform_output)
+        batches = input_fn(fn_args.train_files, plan, batch_size=64, labels="raw",
+                           parse=transformed.transformed_feature_spec())
+
     Several workers, each with a part of the records, that together train on what one
     would: strategy.distribute_datasets_from_function(lambda context: input_fn(...,
     batch_size=context.get_per_replica_batch_size(256), input_context=context)).
@@ -79,6 +91,14 @@ def input_fn(
       batch_size: samples per batch.
       image: how images are decoded; None leaves records serialized.
       keep: features (one value per record) to hand on beside the image.
+      parse: instead of image and keep, what makes features of records: a feature spec,
+        as of `tf.io.parse_example`, with FixedLenFeature (its default_value stands for
+        what is missing), VarLenFeature, RaggedFeature...; or a function of serialized
+        records (string [batch]) that returns what a batch is to be. It is called in a
+        graph, for a batch or a part of it.
+      labels: what y is: "multi_hot", "index" (int64 [batch], place in `plan.classes`;
+        records of exactly one label) or "raw" (what `parse`, a feature spec, has for
+        the label feature). A function makes its own.
       drop_remainder: whether to drop the smaller last batch of an epoch.
       options: reading, shuffling, epochs; see `InputOptions`.
       input_context: which of several workers this is. Each reads files of its own, or
@@ -87,15 +107,17 @@ def input_fn(
 
     Returns:
       A data set of (x, y). y: float32 [batch, labels], multi-hot in the order of
-      `plan.classes`. x: float32 or uint8 [batch, height, width, channels]; or with
-      `keep`, a dict of "image", "seed" (int64 [batch, 2], one per sample) and the kept
-      features ([batch]). With `image=None` x is a dict in which "record" (string
-      [batch], serialized) stands for "image".
+      `plan.classes`, or as `labels` has it. x: float32 or uint8 [batch, height, width,
+      channels]; or with `keep`, a dict of "image", "seed" (int64 [batch, 2], one per
+      sample) and the kept features ([batch]). With `image=None` x is a dict in which
+      "record" (string [batch], serialized) stands for "image". With a feature spec x is
+      a dict of its features but for the label; with a function an element is what that
+      returns.
 
     Raises:
       ValueError: no plan, or one that emits nothing, a pattern that matches no file,
-        first records without the image or a kept feature or with labels of another
-        type, or an invalid option.
+        first records without the image or a feature that is asked for or with labels
+        of another type, or an invalid option.
       tf.errors.InvalidArgumentError: while iterating: a record that cannot be read or
         parsed, an image that does not decode, or a label that is not in the plan; the
         message names the file and record, or file and label.
@@ -109,6 +131,19 @@ def input_fn(
         )
     if not isinstance(options, InputOptions):
         raise ValueError(f"options must be InputOptions, got {options!r}.")
+    if parse is not None:
+        if image is _DEFAULT_IMAGE:
+            image = None
+        if image is not None or keep:
+            raise ValueError(
+                "image and keep must be left out with parse, which makes all features, "
+                f"got {image!r} and {keep!r}."
+            )
+    elif labels == "raw":
+        raise ValueError(
+            "labels='raw' takes a feature spec as parse, which says how the label is "
+            "parsed; without one labels are 'multi_hot' or 'index'."
+        )
     if not isinstance(image, (ImageOptions, type(None))):
         raise ValueError(f"image must be ImageOptions or None, got {image!r}.")
     if image is not None and image.key == plan.label_key:
@@ -138,6 +173,8 @@ def input_fn(
         drop_remainder,
         image,
         keep,
+        parse,
+        labels,
         options,
         counts=monitor is not None,
     )
@@ -171,6 +208,8 @@ def input_fn(
         "drop_remainder": str(drop_remainder),
         "image": _in_words(image),
         "keep": str(list(keep)),
+        "parse": _name_of(parse) if callable(parse) else str(parse),
+        "labels": labels,
         "shard": str(shard),
         # The number of threads changes nothing.
         "options": str(dataclasses.replace(options, num_parallel_calls=None)),
@@ -196,10 +235,14 @@ def _in_words(image: ImageOptions | None) -> str:
         return "None"
     augment = image.augment
     if augment is not None and not dataclasses.is_dataclass(augment):
-        # A function has its address in its text.
-        augment = getattr(augment, "__qualname__", type(augment).__qualname__)
+        augment = _name_of(augment)
     fields = {**vars(image), "augment": augment}
     return ", ".join(f"{name}={value!r}" for name, value in fields.items())
+
+
+def _name_of(function) -> str:
+    # A function has its address in its text.
+    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def _check_service(address: str, monitor: Optional["InputMonitor"]) -> None:
