@@ -107,8 +107,8 @@ def decide(records, plan, key_dtype=tf.string):
         parsed=tf.io.parse_example(tf.constant(records, tf.string), rule.features),
         skipped=zero,
     )
-    hashes, _, copies = rule.decide(chunk)
-    return hashes.numpy(), copies.numpy()
+    decided = rule.decide(chunk)
+    return decided.hashes.numpy(), decided.copies.numpy()
 
 
 def emitted(files, plan, **options) -> np.ndarray:

@@ -1,8 +1,9 @@
 """What went wrong, in words for people, out of errors of frameworks."""
 
 import contextlib
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 # TensorFlow wraps the text of an assertion in the names of graph nodes.
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?:\s|$)", re.S)
@@ -26,6 +27,17 @@ def reason(error: BaseException) -> str:
     if assertion := _ASSERTION.search(text):
         return assertion[1].replace("\\'", "'")  # As TensorFlow prints strings.
     return text
+
+
+def names_like(name: str, names: Sequence[str]) -> str:
+    """Returns a sentence about the features that are like one, or about all others."""
+    names = [other for other in names if other != name]
+    low = name.lower()
+    close = {n for n in names if low in n.lower() or n.lower() in low}
+    close.update(difflib.get_close_matches(name, names, cutoff=0.7))
+    if close:
+        return f"Features like it are {sorted(close)}."
+    return f"The other features are {names}."
 
 
 @contextlib.contextmanager

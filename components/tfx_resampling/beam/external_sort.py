@@ -23,6 +23,7 @@ from tfx_resampling.beam.read import FileDoFn
 from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.core import draws
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.decision.rule import num_found
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.records.reader import FRAMING_BYTES
 from tfx_resampling.shards.classes import FactorClasses, in_ranges, make
@@ -251,11 +252,15 @@ class Sorted(NamedTuple):
       runs: the runs.
       counts: as `Manifest.counts`.
       is_gzip: whether the file is compressed.
+      name: its name.
+      found: int64 [units + 3], `Decision.found` of its records.
     """
 
     runs: list[Run]
     counts: dict
     is_gzip: bool
+    name: str
+    found: np.ndarray
 
 
 class SortFile(FileDoFn):
@@ -272,7 +277,7 @@ class SortFile(FileDoFn):
         number = hashlib.sha256(name.encode()).hexdigest()[:16]
         classes = job.classes() if job.options.mode == "stratify" else None
         num_buckets = classes.num_cells if classes else job.num_buckets
-        counts = collections.Counter()
+        counts, in_file = collections.Counter(), np.zeros(num_found(job.plan), np.int64)
         written, pending, size = [], [], 0
 
         def flush():
@@ -283,6 +288,7 @@ class SortFile(FileDoFn):
 
         for found in self.scanned(name):
             counts.update(found.counts)
+            in_file += found.found
             if classes is None:
                 rows, orders = _spread(found)
                 buckets = in_ranges(orders, num_buckets)
@@ -297,7 +303,7 @@ class SortFile(FileDoFn):
         if size:
             flush()
         is_gzip = RecordFiles((name,)).compressions == ["GZIP"]
-        yield Sorted(written, dict(counts), is_gzip)
+        yield Sorted(written, dict(counts), is_gzip, name, in_file)
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:

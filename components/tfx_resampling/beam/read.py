@@ -4,11 +4,20 @@ import functools
 from collections.abc import Iterator
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
 
 from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.scan.decide import COUNTS, Scanned, Scanner, decided
+from tfx_resampling.decision.rule import num_found
+from tfx_resampling.scan.decide import (
+    COUNTS,
+    Scanned,
+    Scanner,
+    check_agreement,
+    decided,
+)
 
 NAMESPACE = "tfx_resampling"
 
@@ -66,7 +75,7 @@ class ReadResampled(beam.PTransform):
     """File names -> the serialized records (bytes) of some epochs, a copy an element.
 
     Guarantee: the same multiset as `input_fn` emits in these epochs. The files are read
-    in the workers.
+    in the workers. What disagrees with the plan's own data fails the pipeline.
     """
 
     def __init__(self, plan: Plan, options: ResampleOptions = DEFAULTS):
@@ -82,17 +91,41 @@ class ReadResampled(beam.PTransform):
 
     def expand(self, files):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Reads the files and emits copies."""
-        return (
+        emit = beam.ParDo(_EmitCopies(self._plan, self._options))
+        read = (
             files
             # Else all files would be read where their names were made.
             | "SpreadFiles" >> beam.Reshuffle()
-            | "ReadFile" >> beam.ParDo(_EmitCopies(self._plan, self._options))
+            | "ReadFile" >> emit.with_outputs(_FOUND, main="copies")
         )
+        _ = (
+            read[_FOUND]
+            | "ToOne" >> beam.Map(lambda found: (0, found))
+            | "Group" >> beam.GroupByKey()
+            | "Check" >> beam.ParDo(_CheckAgreement(self._plan))
+        )
+        return read["copies"]
+
+
+# Output with (name, what was found) of each file.
+_FOUND = "found"
+
+
+class _CheckAgreement(beam.DoFn):
+    def __init__(self, plan: Plan):
+        self._plan = plan
+
+    def process(self, group):
+        names, found = zip(*sorted(group[1], key=lambda of_file: of_file[0]))
+        check_agreement(self._plan, names, np.sum(found, axis=0))
 
 
 class _EmitCopies(FileDoFn):
     def process(self, name):
+        in_file = np.zeros(num_found(self._plan), np.int64)
         for found in self.scanned(name):
+            in_file += found.found
             for serialized, copies in zip(found.serialized, found.copies.tolist()):
                 for _ in range(copies):
                     yield serialized
+        yield TaggedOutput(_FOUND, (name, in_file))

@@ -3,6 +3,7 @@
 import os
 import zlib
 
+import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.beam.external_sort import (
@@ -13,7 +14,7 @@ from tfx_resampling.beam.external_sort import (
     write_contents,
     write_whole,
 )
-from tfx_resampling.scan.decide import COUNTS
+from tfx_resampling.scan.decide import COUNTS, check_agreement
 from tfx_resampling.shards import classes
 from tfx_resampling.shards.manifest import (
     RECORDS_PREFIX,
@@ -34,6 +35,8 @@ class PlanShards(JobDoFn):
     def process(self, files):
         """Decides how many shards there are, and which buckets go to each."""
         job = self._job
+        in_all = np.sum([file.found for file in files], axis=0)
+        check_agreement(job.plan, sorted(file.name for file in files), in_all)
         found = [run for file in files for run in file.runs]
         counts = {
             name: sum(file.counts.get(name, 0) for file in files) for name in COUNTS

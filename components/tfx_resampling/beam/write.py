@@ -18,7 +18,9 @@ from tfx_resampling.beam.external_sort import (
 from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
 from tfx_resampling.beam.shard_files import Commit, PlanShards, WriteShard
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.errors import reason
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.shards.manifest import Manifest, manifest_path, read_manifest
 
 
@@ -138,11 +140,14 @@ def write_resampled(
       directory -> what was written.
 
     Raises:
-      ValueError: a directory that exists, records that cannot be used, or none to
-        write.
+      ValueError: a directory that exists, records that cannot be used or are not such
+        as the plan was made for, or none to write.
       OSError: the disk is full (ENOSPC).
       RuntimeError: the job failed for another reason, such as a worker that was killed.
     """
+    for names in outputs.values():
+        skip = options.on_corrupt == "skip"
+        check_first_labels(RecordFiles(tuple(names), skip=skip), plan)
     for output_dir in outputs:
         _remove(tf.io.gfile.glob(_escaped(output_dir) + PARTIAL + "*"))
     writes = {

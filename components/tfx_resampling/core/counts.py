@@ -62,6 +62,7 @@ class LabelCounts:
       counts: occurrences of each label, >= 0.
       num_records: number of records, unlabeled ones included.
       num_unlabeled: records without a label.
+      unlabeled_known: whether these are all of them.
       label_dtype: "bytes" or "int64", the type of the feature in the records.
       multi_label: whether a record can have more than one label.
       classes: the values of the label feature; the same as `groups`, if empty.
@@ -81,6 +82,7 @@ class LabelCounts:
     counts: tuple[int, ...]
     num_records: int
     num_unlabeled: int = 0
+    unlabeled_known: bool = True
     label_dtype: str = "bytes"
     multi_label: bool = False
     classes: tuple[str, ...] = ()

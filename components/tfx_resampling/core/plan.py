@@ -54,6 +54,8 @@ class Plan:
       factors: resampling factor of each label, T: below 1 drop, above 1 replicate.
       num_records: natural number of records, unlabeled ones included.
       num_unlabeled: natural number of records without a label.
+      unlabeled_known: whether these are all of them: statistics do not count records
+        with an empty list of labels.
       unlabeled_factor: final repeat factor of those.
       combine: "product", "max", "min" or "mean": labels' factors to a record's.
       min_factor: lower bound of a labeled record's final repeat factor.
@@ -103,6 +105,7 @@ class Plan:
     prediction: str
     key_feature: str | None = None
     unknown_labels: str | float = "error"
+    unlabeled_known: bool = True
     classes: tuple[str, ...] = ()
     grouping: Grouping | None = None
     schedule: str = "constant"
@@ -116,6 +119,7 @@ class Plan:
         for name in ("diagnostics", "provenance"):
             check_type(name, getattr(self, name), Mapping)
         check_type("multi_label", self.multi_label, bool)
+        check_type("unlabeled_known", self.unlabeled_known, bool)
         check_type("key_feature", self.key_feature, str, type(None))
         if self.unknown_labels != "error":
             check_number("unknown_labels", self.unknown_labels)
@@ -342,7 +346,13 @@ def _from_version_1(fields: Mapping) -> dict:
     What is not of that version stays, to be refused as unknown.
     """
     names = {"labels": "groups", "strata": "grouping"}
-    added = {"key_feature": None, "unknown_labels": "error"}
+    # Only label sets tell of empty lists.
+    known = not fields.get("multi_label") or fields.get("prediction") == "exact"
+    added = {
+        "key_feature": None,
+        "unknown_labels": "error",
+        "unlabeled_known": known,
+    }
     later = [*names.values(), *added]
     if given := sorted(set(fields) & set(later)):
         raise ValueError(f"plan of schema_version 1 has unknown fields {given}.")

@@ -4,6 +4,8 @@ Guarantee: how many copies a record has in an epoch is a function of the plan, t
 record and the epoch alone.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +23,28 @@ from tfx_resampling.decision.labels import (
 )
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.reader import Chunk
+
+
+class Decision(NamedTuple):
+    """What becomes of the records of a chunk.
+
+    Attributes:
+      hashes: uint64 [n], `draws.seeded_hash` of each.
+      factors: float64 [n], final repeat factors.
+      copies: int64 [n], >= 0.
+      found: int64 [units + 3], counts of what was read, before anything is decided: of
+        each label or group, of unknown ones, of records without a label, of records.
+    """
+
+    hashes: tf.Tensor
+    factors: tf.Tensor
+    copies: tf.Tensor
+    found: tf.Tensor
+
+
+def num_found(plan: Plan) -> int:
+    """Returns the size of `Decision.found`."""
+    return len(plan.groups) + 3
 
 
 class DecisionRule:
@@ -68,20 +92,15 @@ class DecisionRule:
         """The plan's seed."""
         return self._plan.seed
 
-    def decide(
-        self, chunk: Chunk, epochs: int = 1
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def decide(self, chunk: Chunk, epochs: int = 1) -> Decision:
         """Returns what becomes of the records of a chunk.
 
         Args:
           chunk: the records.
           epochs: how many epochs, from the chunk's on; their copies add up.
-
-        Returns:
-          hashes uint64 [n], repeat factors float64 [n] and copies int64 [n].
         """
         by_unit = self._by_label if self._plan.grouping is None else self._by_group
-        factors, known = by_unit(chunk.parsed, chunk.name)
+        factors, known, found = by_unit(chunk.parsed, chunk.name)
         keys = self._keys(chunk)
         with tf.control_dependencies([known]):
             hashes = graph_draws.seeded_hash(self._plan.seed, keys)
@@ -89,11 +108,8 @@ class DecisionRule:
             self.cumulative_factors(factors, epoch)
             for epoch in (chunk.epoch, chunk.epoch + epochs)
         )
-        return (
-            hashes,
-            factors,
-            graph_draws.copies(graph_draws.uniforms(hashes), before, after),
-        )
+        copies = graph_draws.copies(graph_draws.uniforms(hashes), before, after)
+        return Decision(hashes, factors, copies, found)
 
     @property
     def num_units(self) -> int:
@@ -118,7 +134,10 @@ class DecisionRule:
         return graph_draws.cumulative_factors(factors, weight, epoch)
 
     def _by_label(self, parsed, name: tf.Tensor):
-        """The graph twin of `core.factors.record_factors`: float64 [n], and a check."""
+        """The graph twin of `core.factors.record_factors`: float64 [n], and a check.
+
+        The third is `Decision.found`.
+        """
         values = parsed[self._plan.label_key]
         labels = labels_of(values, self._vocabulary)
         known = tf.no_op()
@@ -137,10 +156,12 @@ class DecisionRule:
         combined = tf.where(tf.math.is_nan(combined), tf.zeros_like(combined), combined)
         ones = tf.ones_like(rows, tf.int32)
         is_labeled = tf.math.unsorted_segment_sum(ones, rows, num_rows) > 0
-        return tf.where(is_labeled, self._bounded(combined), self._unlabeled), known
+        factors = tf.where(is_labeled, self._bounded(combined), self._unlabeled)
+        num_unlabeled = num_rows - tf.math.count_nonzero(is_labeled)
+        return factors, known, self._found(labels.ids, num_unlabeled, num_rows)
 
     def _by_group(self, parsed, name: tf.Tensor):
-        """Repeat factors of the records' groups, float64 [n], and a check."""
+        """As `_by_label`: repeat factors of the records' groups, and a check."""
         ids = self._groups.lookup(parsed, name)
         known = tf.no_op()
         if self._unknown_is_error:
@@ -157,7 +178,14 @@ class DecisionRule:
             known = graph_errors.require(
                 tf.reduce_all(ids < self._groups.size), message
             )
-        return self._bounded(tf.gather(self._factors, ids)), known
+        factors = self._bounded(tf.gather(self._factors, ids))
+        return factors, known, self._found(ids, 0, tf.size(ids, tf.int64))
+
+    def _found(self, ids: tf.Tensor, num_unlabeled, num_rows: tf.Tensor) -> tf.Tensor:
+        counts = tf.math.unsorted_segment_sum(
+            tf.ones_like(ids), ids, self.num_units + 1
+        )
+        return tf.concat([counts, tf.stack([num_unlabeled, num_rows])], axis=0)
 
     def _bounded(self, factors: tf.Tensor) -> tf.Tensor:
         low, high = self._plan.min_factor, self._plan.max_factor

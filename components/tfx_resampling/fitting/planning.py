@@ -100,6 +100,7 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         factors=tuple(factors.tolist()),
         num_records=counts.num_records,
         num_unlabeled=counts.num_unlabeled,
+        unlabeled_known=counts.unlabeled_known,
         seed=config.seed,
         key_feature=config.key_feature,
         unknown_labels=config.unknown_labels,

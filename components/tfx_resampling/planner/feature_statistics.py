@@ -42,10 +42,11 @@ def from_file(
     common = feature.string_stats.common_stats
     multi_label = common.max_num_values > 1
     num_unlabeled = dataset.num_examples - common.tot_num_values
-    notes = list(notes)
+    notes, unlabeled_known = list(notes), True
     if multi_label:
         num_unlabeled = common.num_missing
         if common.num_missing < dataset.num_examples and common.min_num_values == 0:
+            unlabeled_known = False
             notes.append(
                 "Some records have an empty label list, which statistics do not count: "
                 f"there are more than the {num_unlabeled} unlabeled records shown."
@@ -56,6 +57,7 @@ def from_file(
         counts=tuple(counted[label] for label in labels),
         num_records=dataset.num_examples,
         num_unlabeled=num_unlabeled,
+        unlabeled_known=unlabeled_known,
         label_dtype=label_dtype,
         multi_label=multi_label,
         pairs=_pairs(datasets, label_key, labels) if multi_label else None,

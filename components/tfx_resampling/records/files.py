@@ -5,10 +5,13 @@ All of it is found when a pipeline is built; the features, from the first record
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+from tfx_resampling.errors import names_like
 
 FilePattern = str | Sequence[str]
 
@@ -138,6 +141,19 @@ def first_records(files: RecordFiles, count: int) -> tuple[str, list[bytes]]:
     raise ValueError(f"no records in {list(files.names)[:5]!r}: {why}.")
 
 
+def _each_file(files: RecordFiles) -> Iterator[Iterator[bytes]]:
+    """Yields the records of each file, as far as they can be read."""
+    for name, compression in zip(files.names, files.compressions):
+        yield _readable(open_records(name, compression))
+
+
+def _readable(records: tf.data.Dataset) -> Iterator[Any]:
+    try:
+        yield from records.as_numpy_iterator()
+    except tf.errors.OpError:
+        return  # Whoever reads all of them says what is corrupt.
+
+
 _DTYPES = {
     "bytes_list": tf.string,
     "int64_list": tf.int64,
@@ -149,6 +165,12 @@ _DTYPES = {
 _LOOKED_AT = 32
 
 
+def _kind(feature: Any) -> str | None:
+    """Returns the kind of a tf.train.Feature; None where it has no value."""
+    kind = feature.WhichOneof("kind")
+    return kind if kind and len(getattr(feature, kind).value) else None
+
+
 class Features:
     """Types of the features of records; its errors list the features that are there.
 
@@ -158,6 +180,7 @@ class Features:
 
     def __init__(self, files: RecordFiles):
         """Reads the first records of `files`."""
+        self._files = files
         self._file, found = first_records(files, _LOOKED_AT)
         self.mean_bytes = sum(map(len, found)) / len(found)
         self._kinds: dict[str, str] = {}
@@ -171,9 +194,53 @@ class Features:
                     f"{self._file!r} does not hold tf.train.Example records: {error}."
                 ) from None
             for name, feature in example.features.feature.items():
-                kind = feature.WhichOneof("kind")
-                if kind and len(getattr(feature, kind).value):
+                if kind := _kind(feature):
                     self._kinds[name] = kind
+
+    def look_on(self, name: str, most: int) -> int:
+        """Looks for a value of feature `name` in more records, of all files in order.
+
+        Args:
+          name: the feature; `has` tells then whether it was found.
+          most: how many records are looked at.
+
+        Returns:
+          How many there were, or how many until it was found.
+        """
+        found = itertools.chain.from_iterable(_each_file(self._files))
+        return self._look(name, itertools.islice(found, most))
+
+    def look_everywhere(self, name: str) -> None:
+        """Looks for a value of feature `name` in the whole first file that has records.
+
+        And in the first records of the others.
+        """
+        if self.has(name):
+            return
+        for file, records in zip(self._files.names, _each_file(self._files)):
+            most = None if file == self._file else _LOOKED_AT
+            self._look(name, itertools.islice(records, most))
+            if self.has(name):
+                return
+
+    def _look(self, name: str, records: Iterator[bytes]) -> int:
+        number = 0
+        for serialized in records:
+            number += 1
+            try:
+                example = tf.train.Example.FromString(serialized)
+            except Exception:  # As above; whoever reads it names it.
+                continue
+            # To ask for a feature that is not there would make it.
+            if name in example.features.feature:
+                if kind := _kind(example.features.feature[name]):
+                    self._kinds[name] = kind
+                    break
+        return number
+
+    def like(self, name: str) -> str:
+        """Returns a sentence that names the features like one that is missing."""
+        return names_like(name, self.names)
 
     @property
     def names(self) -> list[str]:

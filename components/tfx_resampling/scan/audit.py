@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.decision.rule import DecisionRule
+from tfx_resampling.decision.agreement import check_first_labels
+from tfx_resampling.decision.rule import DecisionRule, num_found
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records.files import FilePattern, match_files
+from tfx_resampling.records.files import FilePattern, RecordFiles
 from tfx_resampling.records.reader import Chunk
-from tfx_resampling.scan.decide import Scanner
+from tfx_resampling.scan.decide import Scanner, check_agreement
 
 # Probability that any count is outside of its bound although the plan is kept.
 _FALSE_ALARM = 1e-3
@@ -84,12 +85,18 @@ def check_plan(
     num_epochs = options.epochs or 1
     count = functools.partial(_counted, epochs=num_epochs)
     scanner = Scanner(plan, options)
-    for name in match_files(file_pattern):
+    skip = options.on_corrupt == "skip"
+    files = RecordFiles.open(file_pattern, options.compression, skip)
+    check_first_labels(files, plan)
+    found = np.zeros(num_found(plan), np.int64)
+    for name in files.names:
         for counted in scanner.scan(name, count):
             totals += counted.sums
+            found += counted.found
             num_corrupt += int(counted.num_corrupt)
             if progress is not None:
                 progress(int(counted.num_read))
+    check_agreement(plan, files.names, found)
     first = options.start_epoch
     predicted = [
         [*plan.predicted_at(epoch), plan.predicted_records_at(epoch)]
@@ -112,16 +119,18 @@ class _Counted(NamedTuple):
       sums: float64 [3, labels + 1], of records, copies and their variance.
       num_read: int64 scalar, records that were looked at.
       num_corrupt: int64 scalar, records that were left out.
+      found: int64 [labels + 3], `Decision.found`.
     """
 
     sums: Any
     num_read: Any
     num_corrupt: Any
+    found: Any
 
 
 def _counted(chunk: Chunk, rule: DecisionRule, epochs: int) -> _Counted:
     """Counts what becomes of labels, in the graph that decides."""
-    _, factors, copies = rule.decide(chunk, epochs)
+    _, factors, copies, found = rule.decide(chunk, epochs)
     before, after = (
         rule.cumulative_factors(factors, epoch)
         for epoch in (chunk.epoch, chunk.epoch + epochs)
@@ -138,4 +147,5 @@ def _counted(chunk: Chunk, rule: DecisionRule, epochs: int) -> _Counted:
     # The last row is of what the plan does not know: all records take its place.
     whole = tf.reduce_sum(columns, axis=0, keepdims=True)
     sums = tf.concat([sums[:-1], whole], axis=0)
-    return _Counted(tf.transpose(sums), tf.size(copies, tf.int64), chunk.skipped)
+    num_read = tf.size(copies, tf.int64)
+    return _Counted(tf.transpose(sums), num_read, chunk.skipped, found)

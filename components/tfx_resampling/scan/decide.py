@@ -5,14 +5,16 @@ the graphs of `input_fn` take tenths of a second. The decision is that of `input
 the same ops; what cannot be read or parsed is left to the same `Reader.recover`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.decision.agreement import Agreement
 from tfx_resampling.decision.rule import DecisionRule
+from tfx_resampling.errors import reason
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
 from tfx_resampling.records.reader import Chunk, Lost, Reader, graph_options
@@ -35,6 +37,7 @@ class Scanned(NamedTuple):
       copies: int64 [n], copies over all epochs that were asked for.
       num_read: int64 scalar, records that were looked at.
       num_corrupt: int64 scalar, records that were left out.
+      found: int64 [units + 3], `Decision.found` of the records that were looked at.
     """
 
     serialized: np.ndarray
@@ -43,6 +46,7 @@ class Scanned(NamedTuple):
     copies: np.ndarray
     num_read: np.ndarray
     num_corrupt: np.ndarray
+    found: np.ndarray
 
     @property
     def counts(self) -> dict[str, int]:
@@ -61,12 +65,31 @@ def decided(chunk: Chunk, rule: DecisionRule, epochs: int, dropped: bool) -> Sca
       epochs: number of epochs, from the chunk's on.
       dropped: whether to hand out records without copies too.
     """
-    hashes, factors, copies = rule.decide(chunk, epochs)
+    hashes, factors, copies, found = rule.decide(chunk, epochs)
     columns = [chunk.serialized, hashes, factors, copies]
     if not dropped:
         # Here, so that what is dropped is never made into Python's objects.
         columns = [tf.boolean_mask(column, copies > 0) for column in columns]
-    return Scanned(*columns, tf.size(copies, tf.int64), chunk.skipped)
+    return Scanned(*columns, tf.size(copies, tf.int64), chunk.skipped, found)
+
+
+def check_agreement(plan: Plan, names: Sequence[str], found: np.ndarray) -> None:
+    """Raises ValueError where what was read is not such as the plan was made for.
+
+    Args:
+      plan: the plan.
+      names: the files.
+      found: int64 [units + 3], the sum of `Scanned.found` of them all.
+    """
+    if plan.is_natural:
+        return
+    agreement = Agreement(plan, RecordFiles(tuple(names), skip=True))
+    where = ["of ", str(list(names)[:3])]
+    try:
+        # In a graph, where assertions have the text that `reason` reads.
+        tf.function(lambda: agreement.check(tf.constant(found), where))()
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(reason(error)) from None
 
 
 class Scanner:

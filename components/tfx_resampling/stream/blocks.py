@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.decision import graph_draws
+from tfx_resampling.decision.agreement import Agreement
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.stream import row_counts
@@ -57,12 +58,12 @@ class Samples(NamedTuple):
     counts: tf.Tensor
 
 
-def survivors(rule: DecisionRule, chunk: Chunk) -> Survivors:
-    """Returns the records of a chunk that have copies; the first row has counts.
+def survivors(rule: DecisionRule, chunk: Chunk) -> tuple[Survivors, tf.Tensor]:
+    """Returns the records of a chunk that have copies, and `Decision.found` of it.
 
-    Where no record has copies, that is a row without a record.
+    The first row has counts. Where no record has copies, it is without a record.
     """
-    hashes, _, copies = rule.decide(chunk)
+    hashes, _, copies, found = rule.decide(chunk)
     kept = tf.where(copies > 0)[:, 0]
     num_kept, scanned = tf.size(kept, tf.int64), tf.size(copies, tf.int64)
     num_rows = tf.maximum(num_kept, 1)
@@ -74,7 +75,7 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> Survivors:
 
     origins = tf.pad(chunk.numbers[:, tf.newaxis], [[0, 0], [2, 0]])
     origins += tf.stack([chunk.epoch, chunk.file, 0])
-    return Survivors(
+    kept_records = Survivors(
         # The bytes are copied once, here.
         serialized=tf.cond(
             num_kept > 0,
@@ -90,6 +91,43 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> Survivors:
             dropped=scanned - num_kept,
             skipped_records=chunk.skipped,
         ),
+    )
+    return kept_records, found
+
+
+def agreeing(
+    chunks: tf.data.Dataset, agreement: Agreement, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    """Returns the `Survivors` of an epoch, and raises at its end unless they agree.
+
+    Args:
+      chunks: what `survivors` returns, of all chunks of the epoch.
+      agreement: what compares them with the plan.
+      epoch: int64 scalar.
+    """
+    no_rows = Survivors(
+        serialized=tf.zeros([0], tf.string),
+        hashes=tf.zeros([0], tf.int64),
+        copies=tf.zeros([0], tf.int64),
+        origins=tf.zeros([0, 3], tf.int64),
+        counts=row_counts.in_first_row(tf.constant(0)),
+    )
+    # No chunk has a negative number of records.
+    end = (no_rows, -tf.ones([agreement.size], tf.int64))
+
+    def step(total, chunk):
+        rows, found = chunk
+        is_end = found[-1] < 0
+        checked = tf.cond(
+            is_end,
+            lambda: agreement.check(total, ["read in epoch ", epoch]),
+            tf.no_op,
+        )
+        with tf.control_dependencies([checked]):
+            return total + found, rows
+
+    return chunks.concatenate(tf.data.Dataset.from_tensors(end)).scan(
+        tf.zeros([agreement.size], tf.int64), step
     )
 
 

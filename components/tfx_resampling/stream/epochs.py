@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.decision import graph_draws
+from tfx_resampling.decision.agreement import Agreement
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions, parallel_calls
 from tfx_resampling.records.files import RecordFiles
-from tfx_resampling.records.reader import WHOLE, Reader, Shard
+from tfx_resampling.records.reader import WHOLE, Chunk, Reader, Shard
 from tfx_resampling.shards.selection import Selection
 from tfx_resampling.stream import blocks
 
@@ -29,6 +30,7 @@ class Epochs:
         options: InputOptions,
         shard: Shard = WHOLE,
         selection: Selection | None = None,
+        agreement: Agreement | None = None,
     ):
         """Makes the epochs of `options`.
 
@@ -38,12 +40,18 @@ class Epochs:
           options: see `InputOptions`.
           shard: the part of the records that is read.
           selection: which of the files an epoch needs; None for all.
+          agreement: compares what an epoch reads with the plan; None does not.
         """
         self._rule = rule
         self._options = options
         self._selection = selection
         self._reader = Reader(files, rule.features, options, shard)
-        self._decide = functools.partial(blocks.survivors, rule)
+        self._agreement = None
+        # Of stratified files an epoch reads a part only, and of a service's worker
+        # nobody knows which part; neither is like the data.
+        if selection is None and options.service is None:
+            self._agreement = agreement
+        self._decide = functools.partial(self._decided, rule)
         self._files = shard.files(len(files.names))
         self._num_shards, _ = shard.of_records(len(self._files))
 
@@ -83,7 +91,10 @@ class Epochs:
             sources = tf.data.Dataset.from_tensor_slices(
                 (tf.fill([len(self._files)], epoch), order)
             )
-            return self._reader.read(sources, self._decide)
+            read = self._reader.read(sources, self._decide)
+            if self._agreement is None:
+                return read
+            return blocks.agreeing(read, self._agreement, epoch)
         files, *streams = self._selection.streams(
             self._rule, epoch, order, self._num_shards
         )
@@ -92,6 +103,10 @@ class Epochs:
         )
         num_streams = tf.size(streams[0], tf.int64)
         return self._reader.read_streams(sources, self._decide, num_streams)
+
+    def _decided(self, rule: DecisionRule, chunk: Chunk):
+        rows, found = blocks.survivors(rule, chunk)
+        return rows if self._agreement is None else (rows, found)
 
     def _of_dealt(self, dealt: tf.data.Dataset) -> tf.data.Dataset:
         num_files = len(self._files)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Optional
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.decision.agreement import Agreement, check_first_labels
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import ImageOptions, InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles
@@ -162,6 +163,7 @@ def input_fn(
     skip = options.on_corrupt == "skip"
     files = RecordFiles.open(file_pattern, options.compression, skip)
     features = files.features
+    check_first_labels(files, plan)
     features.check_label(plan.label_key, plan.label_dtype)
     if options.chunk_size is None:
         options = dataclasses.replace(options, chunk_size=files.chunk_size)
@@ -181,7 +183,9 @@ def input_fn(
     selection = select(files.names, plan, options)
     # Of a group an epoch may need a single file.
     shard = _shard(input_context, options, by_record=selection is not None)
-    epochs = Epochs(files, rule, options, shard, selection)
+    # What is read as it is may be of any data.
+    agreement = None if plan.is_natural else Agreement(plan, files, shard)
+    epochs = Epochs(files, rule, options, shard, selection, agreement)
     dataset = batches.to_batches(epochs)
     if options.service is not None:
         dataset = dataset.apply(
