@@ -1,5 +1,6 @@
 """What went wrong, in words for people, out of errors of frameworks."""
 
+import ast
 import contextlib
 import difflib
 import re
@@ -7,6 +8,8 @@ from collections.abc import Iterator, Sequence
 
 # TensorFlow wraps the text of an assertion in the names of graph nodes.
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?:\s|$)", re.S)
+# Of one outside of a graph it prints the bytes.
+_EAGER_ASSERTION = re.compile(r"Summarized data: (b(['\"]).*\2)$", re.S)
 
 # Modules that only extras install: what people call them, and the smallest extra.
 _OF_EXTRAS = {
@@ -26,6 +29,8 @@ def reason(error: BaseException) -> str:
     text = str(error)
     if assertion := _ASSERTION.search(text):
         return assertion[1].replace("\\'", "'")  # As TensorFlow prints strings.
+    if assertion := _EAGER_ASSERTION.search(text):
+        return ast.literal_eval(assertion[1]).decode()
     return text
 
 

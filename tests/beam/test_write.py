@@ -17,7 +17,9 @@ from tfx_resampling.beam import (
     external_sort,
 )
 from tfx_resampling.beam.write import write_resampled
+from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.groups import Column, Grouping
+from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.options import InputOptions
 from tfx_resampling.shards.manifest import manifest_path, read_manifest
 from tfx_resampling.stream.input_fn import input_fn
@@ -28,6 +30,9 @@ from tests.beam import counters
 pytestmark = pytest.mark.long
 
 PLAN = plans.make("abc", [0.1, 1.5, 3.2], seed=6, unlabeled_factor=0.5)
+# Of 1,000 records: 800 have a, 150 b, 50 c.
+NATURAL = tfrecords.labeled(["a"] * 800 + ["b"] * 150 + ["c"] * 50)
+SKEWED = make_plan(plans.counts({"a": 800, "b": 150, "c": 50}), PlannerConfig("label"))
 RECORDS = tfrecords.labeled(["", "a", "a", "a", "b", "c", "ab", "bc", "abc"] * 60)
 
 
@@ -270,6 +275,30 @@ class TestBad:
         empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
         with pytest.raises(ValueError, match="n(o records|othing) to write to .*out"):
             write([empty], tmp_path / "out", mode=mode)
+
+    def test_records_without_the_label_key(self, tmp_path):
+        records = [tfrecords.example({"label_xf": i % 3, "id": i}) for i in range(50)]
+        source = tfrecords.write(tmp_path / "xf.tfrecord", records)
+        with pytest.raises(ValueError, match="'label' has no value .*'label_xf'"):
+            write([source], tmp_path / "out", SKEWED)
+        half = tfrecords.write(tmp_path / "half", [*records, *NATURAL])
+        with pytest.raises(ValueError, match="label has no value in 50 of 1050"):
+            write([half], tmp_path / "out", SKEWED, mode="stratify")
+        assert sorted(os.listdir(tmp_path)) == ["half", "xf.tfrecord"]
+
+    def test_samples_are_not_resampled_again(self, tmp_path):
+        natural = tfrecords.write(tmp_path / "natural", NATURAL)
+        write([natural], tmp_path / "out", SKEWED)
+        # As after a component such as Transform: the manifest and the names are gone.
+        again = tfrecords.write(tmp_path / "again", read(tmp_path / "out"))
+        for mode in ("materialize", "stratify"):
+            with pytest.raises(ValueError, match="are resampled already.*applied"):
+                write([again], tmp_path / "twice", SKEWED, mode=mode)
+        with pytest.raises(Exception, match="are resampled already.*applied"):
+            with test_pipeline.TestPipeline() as pipeline:
+                _ = pipeline | beam.Create([again]) | ReadResampled(SKEWED)
+        write([again], tmp_path / "applied", SKEWED.applied())
+        assert sorted(read(tmp_path / "applied")) == sorted(read(tmp_path / "out"))
 
     def test_labels_of_another_type(self, tmp_path):
         source = tfrecords.write(

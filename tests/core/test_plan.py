@@ -159,6 +159,10 @@ def test_version_1_is_read():
     plan = Plan.from_json(VERSION_1)
     assert (plan.groups, plan.classes, plan.grouping) == (("a", "b"), ("a", "b"), None)
     assert (plan.key_feature, plan.unknown_labels) == (None, "error")
+    assert plan.unlabeled_known
+    # Statistics do not count empty lists among several labels.
+    estimated = VERSION_1.replace('"exact"', '"pairwise"').replace("false", "true", 1)
+    assert not Plan.from_json(estimated).unlabeled_known
     counts = plans.counts({"a": 30, "b": 10}, num_unlabeled=5)
     options = dict(target="sqrt", size=30, unlabeled=0.5, schedule="linear:4", seed=7)
     assert plan.factors == make_plan(counts, PlannerConfig("label", **options)).factors

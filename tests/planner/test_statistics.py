@@ -40,7 +40,7 @@ def test_several_labels(tmp_path):
     assert dict(zip(counts.groups, counts.counts)) == {"a": 4, "b": 5}
     assert (counts.num_records, counts.num_unlabeled) == (7, 2)
     assert counts.multi_label
-    assert counts.notes == ()
+    assert counts.notes == () and counts.unlabeled_known
 
 
 def test_empty_lists_among_several_labels_are_said_to_be_uncounted(tmp_path):
@@ -48,6 +48,7 @@ def test_empty_lists_among_several_labels_are_said_to_be_uncounted(tmp_path):
     counts = from_statistics(make_statistics.artifact(tmp_path, records), "train", "y")
     assert counts.num_unlabeled == 1
     assert any("empty label list" in note for note in counts.notes)
+    assert not counts.unlabeled_known
 
 
 def test_integers_that_a_schema_calls_categorical_in_numeric_order(tmp_path):

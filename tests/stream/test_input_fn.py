@@ -6,6 +6,8 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.monitoring.monitor import InputMonitor
 from tfx_resampling.options import ImageOptions, InputOptions
@@ -434,3 +436,44 @@ def test_a_plan_that_emits_nothing_is_refused_and_not_searched_for_ever(images):
 def test_no_plan_is_said_to_be_none(images):
     with pytest.raises(ValueError, match="plan must be a Plan, got None.*load_plan"):
         input_fn(images, None, batch_size=8)
+
+
+class TestOtherRecords:
+    """Records that are not such as the plan was made for."""
+
+    @pytest.fixture(scope="class")
+    def natural(self, tmp_path_factory):
+        """Returns a folder, records of a, b and c, and a plan for as many of each."""
+        folder = tmp_path_factory.mktemp("other")
+        records = tfrecords.labeled(["a"] * 300 + ["b"] * 80 + ["c"] * 20)
+        files = tfrecords.spread(folder, records, 4)
+        plan = make_plan(
+            count_labels(files, "label"), PlannerConfig("label", target="uniform")
+        )
+        return folder, records, plan
+
+    def test_epochs_of_the_plans_own_records_agree(self, natural):
+        folder, records, plan = natural
+        files = [str(folder / f"part-{i}.tfrecord") for i in range(4)]
+        found = tfrecords.emitted(files, plan, epochs=3)
+        assert len(found) == pytest.approx(3 * len(records), rel=0.05)
+
+    def test_samples_are_an_error_at_the_end_of_the_epoch(self, natural):
+        folder, records, plan = natural
+        _, copies = tfrecords.decide(records, plan)
+        again = [r for r, n in zip(records, copies.tolist()) for _ in range(n)]
+        again = tfrecords.write(folder / "again", again)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="resampled already"):
+            tfrecords.emitted(again, plan)
+        assert len(tfrecords.emitted(again, plan.applied())) == copies.sum()
+
+    def test_without_labels(self, natural):
+        folder, records, plan = natural
+        others = [tfrecords.example({"image/id": i, "label_xf": 1}) for i in range(60)]
+        other = tfrecords.write(folder / "other", others)
+        with pytest.raises(ValueError, match="'label' has no value.*'label_xf'"):
+            tfrecords.emitted(other, plan)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="in 60 of 460 rec"):
+            mixed = tfrecords.write(folder / "mixed", [*records, *others])
+            tfrecords.emitted(mixed, plan)
+        assert len(tfrecords.emitted(other, plan.natural())) == 60

@@ -11,6 +11,7 @@ from apache_beam.pvalue import TaggedOutput
 from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.rule import num_found
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.decide import (
     COUNTS,
     Scanned,
@@ -117,7 +118,8 @@ class _CheckAgreement(beam.DoFn):
 
     def process(self, group):
         names, found = zip(*sorted(group[1], key=lambda of_file: of_file[0]))
-        check_agreement(self._plan, names, np.sum(found, axis=0))
+        files = RecordFiles(names, skip=True)
+        check_agreement(self._plan, files, np.sum(found, axis=0))
 
 
 class _EmitCopies(FileDoFn):

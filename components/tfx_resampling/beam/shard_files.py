@@ -14,6 +14,7 @@ from tfx_resampling.beam.external_sort import (
     write_contents,
     write_whole,
 )
+from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.decide import COUNTS, check_agreement
 from tfx_resampling.shards import classes
 from tfx_resampling.shards.manifest import (
@@ -36,7 +37,8 @@ class PlanShards(JobDoFn):
         """Decides how many shards there are, and which buckets go to each."""
         job = self._job
         in_all = np.sum([file.found for file in files], axis=0)
-        check_agreement(job.plan, sorted(file.name for file in files), in_all)
+        names = sorted(file.name for file in files)
+        check_agreement(job.plan, RecordFiles(tuple(names), skip=True), in_all)
         found = [run for file in files for run in file.runs]
         counts = {
             name: sum(file.counts.get(name, 0) for file in files) for name in COUNTS

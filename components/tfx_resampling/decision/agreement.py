@@ -37,20 +37,24 @@ def check_first_labels(files: RecordFiles, plan: Plan) -> None:
 
     What is read as it is (`plan.natural()`) need not have labels; it is logged.
     """
-    if files.features.has(plan.label_key):
+    try:
+        features = files.features
+    except ValueError:
+        return  # No records, or none that can be parsed: whoever reads them says so.
+    if features.has(plan.label_key):
         return
     unlabeled, records = plan.num_unlabeled, plan.num_records
     limit = chances.largest_count(unlabeled, records)
     # There may be all that the plan's data had in a row.
     most = max(_LOOKED_AT, min(limit + 1, _MOST_LOOKED_AT))
-    looked_at = files.features.look_on(plan.label_key, most)
-    if files.features.has(plan.label_key):
+    looked_at = features.look_on(plan.label_key, most)
+    if features.has(plan.label_key):
         return
     words = (
         f"label feature {plan.label_key!r} has no value in the first {looked_at:,} "
         f"records of {list(files.names)[:5]!r}"
     )
-    like = files.features.like(plan.label_key)
+    like = features.like(plan.label_key)
     if plan.is_natural or not _knows_unlabeled(plan):
         logging.warning("%s. %s", words, like)
         return

@@ -96,7 +96,7 @@ def check_plan(
             num_corrupt += int(counted.num_corrupt)
             if progress is not None:
                 progress(int(counted.num_read))
-    check_agreement(plan, files.names, found)
+    check_agreement(plan, files, found)
     first = options.start_epoch
     predicted = [
         [*plan.predicted_at(epoch), plan.predicted_records_at(epoch)]

@@ -5,7 +5,7 @@ the graphs of `input_fn` take tenths of a second. The decision is that of `input
 the same ops; what cannot be read or parsed is left to the same `Reader.recover`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,21 +73,19 @@ def decided(chunk: Chunk, rule: DecisionRule, epochs: int, dropped: bool) -> Sca
     return Scanned(*columns, tf.size(copies, tf.int64), chunk.skipped, found)
 
 
-def check_agreement(plan: Plan, names: Sequence[str], found: np.ndarray) -> None:
+def check_agreement(plan: Plan, files: RecordFiles, found: np.ndarray) -> None:
     """Raises ValueError where what was read is not such as the plan was made for.
 
     Args:
       plan: the plan.
-      names: the files.
+      files: the files.
       found: int64 [units + 3], the sum of `Scanned.found` of them all.
     """
     if plan.is_natural:
         return
-    agreement = Agreement(plan, RecordFiles(tuple(names), skip=True))
-    where = ["of ", str(list(names)[:3])]
+    where = ["of ", str(list(files.names)[:3])]
     try:
-        # In a graph, where assertions have the text that `reason` reads.
-        tf.function(lambda: agreement.check(tf.constant(found), where))()
+        _ = Agreement(plan, files).check(tf.constant(found), where)
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(reason(error)) from None
 

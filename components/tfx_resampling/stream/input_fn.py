@@ -117,11 +117,12 @@ def input_fn(
 
     Raises:
       ValueError: no plan, or one that emits nothing, a pattern that matches no file,
-        first records without the image or a feature that is asked for or with labels
-        of another type, or an invalid option.
+        first records without the image, any label or a feature that is asked for, or
+        with labels of another type, or an invalid option.
       tf.errors.InvalidArgumentError: while iterating: a record that cannot be read or
         parsed, an image that does not decode, or a label that is not in the plan; the
-        message names the file and record, or file and label.
+        message names the file and record, or file and label. At the end of an epoch:
+        records that are not such as the plan was made for (`decision.agreement`).
     """
     check_integer("batch_size", batch_size, 1)
     if not isinstance(plan, Plan):
