@@ -17,7 +17,8 @@ The problem is neither convex nor smooth. It is solved by L-BFGS on smoothed ver
 |x| as sqrt(x^2 + d^2) and the bounds of log r as hyperbolas, that get sharper step by
 step, from the exact fit's factors on. A linear program over all r(y), under the same
 conditions, gives the floor: on the label sets of VOC-LT and COCO-LT (Wu et al., ECCV
-2020) plans ended 0.002 to 0.005 above it (`tests/benchmarks/bench_closest.py` has made-up ones).
+2020) plans ended 0.002 to 0.005 above it (`tests/benchmarks/bench_closest.py` has
+made-up ones).
 """
 
 import dataclasses
