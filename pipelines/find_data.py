@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Reader
 from tfx_resampling.scan import count
 
@@ -90,7 +91,7 @@ def find_corrupt(data: FoundData) -> str | None:
     file.
     """
     for files in data.file_sets():
-        chunks = Reader(files, {}, InputOptions()).read_all(
+        chunks = Reader(files, Parsing({}), InputOptions()).read_all(
             lambda chunk: tf.size(chunk.serialized)
         )
         try:

@@ -94,9 +94,10 @@ def read(dataset: tf.data.Dataset) -> list:
     return elements
 
 
-def decide(records, plan, key_dtype=tf.string):
+def decide(records, plan, **key_dtypes):
     """Returns (hashes, copies) of serialized records of "part-0", decided eagerly."""
-    rule = DecisionRule(plan, key_dtype)
+    rule = DecisionRule(plan, key_dtypes)
+    parsed = rule.parsing.parse(tf.constant(records, tf.string))
     zero = tf.constant(0, tf.int64)
     chunk = Chunk(
         epoch=zero,
@@ -104,7 +105,8 @@ def decide(records, plan, key_dtype=tf.string):
         name=tf.constant("part-0"),
         numbers=tf.range(len(records), dtype=tf.int64),
         serialized=tf.constant(records, tf.string),
-        parsed=tf.io.parse_example(tf.constant(records, tf.string), rule.features),
+        parsed=parsed.ragged(),
+        content=parsed.content,
         skipped=zero,
     )
     decided = rule.decide(chunk)

@@ -118,7 +118,7 @@ def test_groups_and_a_key_feature(files, tmp_path):
             tuple((i,) for i in range(200)),
         ),
         seed=3,
-        key_feature="image/id",
+        key_features=("image/id",),
         unknown_labels=0.3,
     )
     for mode in ("materialize", "stratify"):

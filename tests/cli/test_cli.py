@@ -75,7 +75,7 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
     values = dict(
         target='{"a": 0.5, "b": 0.3, "c": 0.2}', size="ratio:0.5", min_factor="0.01",
         max_factor="50", combine="max", unlabeled="drop", seed="5", split="train",
-        key_feature="image/id", unknown_labels="0.5",
+        key_features="image/id,a", unknown_labels="0.5",
         on_unreachable="warn", tolerance="0.1", schedule="linear:4",
     )  # fmt: skip
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
@@ -86,6 +86,7 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
         "target": {"a": 0.5, "b": 0.3, "c": 0.2},
         **dict(min_factor=0.01, max_factor=50.0, tolerance=0.1, seed=5),
         **dict(unknown_labels=0.5),
+        **dict(key_features=["image/id", "a"], identity="content"),
         **dict(label_key="label", group_by=[]),
     }
     code, _, errors = run(

@@ -34,7 +34,7 @@ def changed(**fields):
         {"target": {"b": 7}, "unlabeled": "drop"},
         {"size": 1_000},
         {"schedule": "linear:10"},
-        {"key_feature": "image/id", "unknown_labels": 0.3},
+        {"key_features": ("image/id",), "unknown_labels": 0.3},
     ],
 )
 def test_a_plan_survives_json(options):
@@ -117,7 +117,9 @@ def test_reading_is_strict(fields, message):
         ("schedule", 5),
         ("schedule", None),
         ("schedule", {"kind": "linear", "epochs": 5}),
-        ("key_feature", 5),
+        ("key_features", 5),
+        ("key_features", ["id", "id"]),
+        ("identity", "name"),
         ("unknown_labels", "ignore"),
         ("unknown_labels", -0.5),
         ("unknown_labels", True),
@@ -158,7 +160,9 @@ VERSION_1_WITH_STRATA = """{"schema_version": 1, "label_key": "label",
 def test_version_1_is_read():
     plan = Plan.from_json(VERSION_1)
     assert (plan.groups, plan.classes, plan.grouping) == (("a", "b"), ("a", "b"), None)
-    assert (plan.key_feature, plan.unknown_labels) == (None, "error")
+    assert (plan.key_features, plan.unknown_labels) == ((), "error")
+    # What it emitted then, it emits now.
+    assert plan.identity == "bytes"
     assert plan.unlabeled_known
     # Statistics do not count empty lists among several labels.
     estimated = VERSION_1.replace('"exact"', '"pairwise"').replace("false", "true", 1)
@@ -185,7 +189,7 @@ def test_strata_of_version_1_are_groups():
     [
         ('"seed"', '"sead"', r"missing \['seed'\], unknown \['sead'\]"),
         ('"labels"', '"groups"', r"version 1 has unknown fields \['groups'\]"),
-        ('"seed": 7', '"seed": 7, "key_feature": null', r"fields \['key_feature'\]"),
+        ('"seed": 7', '"seed": 7, "key_features": []', r"fields \['key_features'\]"),
         ('"seed": 7', '"seed": 7, "colour": 1', r"unknown \['colour'\]"),
     ],
 )
@@ -203,7 +207,7 @@ def test_what_is_not_a_plan_is_refused(text):
 def test_natural_gives_every_record_once():
     plan = real_plan(
         **dict(unlabeled="drop", max_factor=2.0, combine="max", schedule="linear:3"),
-        **dict(key_feature="image/id", unknown_labels=0.3),
+        **dict(key_features=("image/id",), unknown_labels=0.3),
     )
     natural = plan.natural()
     assert natural.factors == (1.0, 1.0, 1.0)
@@ -215,7 +219,7 @@ def test_natural_gives_every_record_once():
     assert natural.target == pytest.approx([80 / 123, 40 / 123, 3 / 123])
     assert (natural.groups, natural.seed) == (plan.groups, plan.seed)
     assert natural.schedule == "constant"
-    assert (natural.key_feature, natural.unknown_labels) == ("image/id", 0.3)
+    assert (natural.key_features, natural.unknown_labels) == (("image/id",), 0.3)
     assert natural.is_natural and not plan.is_natural
 
 

@@ -16,13 +16,6 @@ KEYS = np.concatenate(
 SEEDS = [0, 1, 12_345, 2**63 - 1]
 EPOCHS = [0, 1, 9, 2**31, 2**40]
 
-# Text -> FarmHash fingerprint64, as pyfarmhash gives it.
-FINGERPRINTS = {
-    "": 0x9AE16A3B2F90404F,
-    "a": 0xB3454265B6DF75E3,
-    "é€": 0xCEDFD2B67E2A22C8,
-}
-
 
 def same(tensor, array):
     assert tensor.dtype.as_numpy_dtype == array.dtype
@@ -105,19 +98,18 @@ def test_a_compiled_graph_gives_the_same_bits():
     same(seeds, core.sample_seeds(core.seeded_hash(5, KEYS), 3, copy_index))
 
 
-@pytest.mark.parametrize("text", FINGERPRINTS)
-def test_fingerprints_have_known_values(text):
-    assert graph_draws.fingerprints(tf.constant([text])).numpy() == FINGERPRINTS[text]
+def test_keys_of_several_features_are_the_same():
+    other = np.roll(KEYS, 1)
+    combined = graph_draws.combined_keys([tf.constant(KEYS), tf.constant(other)])
+    same(combined, core.combined_keys([KEYS, other]))
+    same(graph_draws.combined_keys([tf.constant(KEYS)]), KEYS)
+    # Neither the order of the features nor that of their values is lost.
+    assert not np.isin(combined, core.combined_keys([other, KEYS])[:1_000]).any()
 
 
-def test_fingerprints_are_those_of_pyfarmhash():
-    farmhash = pytest.importorskip("farmhash")
-    texts = ["x" * n + chr(33 + n) for n in range(90)] + ["é", "€uro", "日本"]
-    expected = [farmhash.fingerprint64(text) for text in texts]
-    same(graph_draws.fingerprints(tf.constant(texts)), np.array(expected, np.uint64))
-
-
-def test_fingerprints_take_any_bytes_and_none():
-    values = [b"a\x00b", b"a\x00c", b"\xff\xfe", b""]
-    assert len(set(graph_draws.fingerprints(tf.constant(values)).numpy().tolist())) == 4
-    assert graph_draws.fingerprints(tf.constant([], tf.string)).shape == [0]
+def test_keys_of_positions_are_the_same():
+    numbers = np.array([0, 1, 2, 2**40])
+    name = tf.constant("gs://bucket/examples/data-1")
+    # FarmHash fingerprint64 of "data-1".
+    expected = core.position_keys(0x3223B0BC9A636366, numbers)
+    same(graph_draws.position_keys(name, tf.constant(numbers)), expected)

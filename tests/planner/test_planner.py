@@ -48,7 +48,7 @@ def test_options_become_one_execution_property_each(statistics):
         dict(target="effective:0.999", schedule="linear:10"),
         dict(target={"a": 10, "b": 20}),
         dict(target='{"a": 0.25, "b": 0.75}'),
-        dict(key_feature="image/id", unknown_labels=0.3),
+        dict(key_features=("image/id", "a,b"), identity="content", unknown_labels=0.3),
     ],
 )
 def test_a_config_survives_the_trip_through_properties(options):

@@ -4,7 +4,13 @@ import gzip
 
 import pytest
 import tensorflow as tf
-from tfx_resampling.records.files import RecordFiles, first_records, match_files
+from tfx_resampling.core.identity import Identity
+from tfx_resampling.records.files import (
+    RecordFiles,
+    check_positions,
+    first_records,
+    match_files,
+)
 
 from tests import tfrecords
 
@@ -108,15 +114,24 @@ def test_features_are_of_the_first_records_that_have_them(tmp_path):
             features.dtype("keep", absent)
 
 
-def test_keys_are_bytes_or_integers(tmp_path):
+def test_keys_are_of_any_type(tmp_path):
     row = {"id": 1, "name": b"a", "score": 0.5}
     features = RecordFiles(
         (tfrecords.write(tmp_path / "x", [tfrecords.example(row)]),)
     ).features
-    assert features.key_dtype(None) == features.key_dtype("name") == tf.string
-    assert features.key_dtype("id") == tf.int64
-    with pytest.raises(ValueError, match="key_feature 'score' has floats"):
-        features.key_dtype("score")
+    types = {"id": tf.int64, "name": tf.string, "score": tf.float32}
+    assert features.key_dtypes(list(types)) == types
+    assert features.key_dtypes(()) == {}
+    with pytest.raises(ValueError, match="key feature 'nothing' is not .*'id', 'name'"):
+        features.key_dtypes(["id", "nothing"])
+
+
+def test_positions_need_files_of_names_of_their_own():
+    names = ["/a/x", "/a/y", "/b/x"]
+    check_positions(names, Identity())
+    check_positions(names[:2], Identity("position"))
+    with pytest.raises(ValueError, match="'position', got 'x' in '/a' and in '/b'"):
+        check_positions(names, Identity("position"))
 
 
 @pytest.mark.parametrize("size, wanted", [(10, 1_024), (13_000, 100), (10**6, 16)])

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Reader, Shard
 
 from tests import tfrecords
@@ -28,7 +29,7 @@ def read_chunks(files, compression="auto", shard=None, features=(), **options):
     skip = options.on_corrupt == "skip"
     found = RecordFiles(tuple(files), compression, skip)
     features = {name: tf.io.RaggedFeature(tf.string) for name in features}
-    reader = Reader(found, features, options, shard or Shard())
+    reader = Reader(found, Parsing(features), options, shard or Shard())
     chunks = reader.read_all(
         lambda c: (c.file, c.name, c.numbers, c.serialized, c.skipped)
     )

@@ -15,6 +15,7 @@ from tests import plans
 LAYOUT = Manifest(
     mode="stratify",
     rule="0123",
+    identity="the content of the record",
     counts={"read": 3},
     names=("a", "b"),
     records=(1, 2),
@@ -61,7 +62,8 @@ def test_the_digest_is_of_what_decides():
         dataclasses.replace(plan, seed=1),
         dataclasses.replace(plan, max_factor=9.0),
         plans.make("ab", [0.5, 2.1]),
-        dataclasses.replace(plan, key_feature="id"),
+        dataclasses.replace(plan, key_features=("id",)),
+        dataclasses.replace(plan, identity="bytes"),
         dataclasses.replace(plan, unknown_labels=1.0),
     ):
         assert rule_digest(other) != digest
@@ -82,6 +84,7 @@ def test_what_has_copies_is_needed_and_little_else(schedule):
     layout = Manifest(
         mode="stratify",
         rule="",
+        identity="",
         counts={},
         names=tuple(map(str, range(classes.num_cells))),
         records=tuple(np.bincount(cells, minlength=classes.num_cells).tolist()),

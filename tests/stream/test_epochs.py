@@ -6,7 +6,9 @@ of a sum over records is four of its standard deviations.
 """
 
 import dataclasses
+import functools
 import math
+import os
 from collections import Counter
 
 import numpy as np
@@ -20,8 +22,10 @@ from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records import parsing
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.count import count_labels
+from tfx_resampling.scan.decide import Scanner, decided
 from tfx_resampling.stream.epochs import Epochs
 
 from tests import plans, tfrecords
@@ -122,7 +126,7 @@ LADDER = {
 def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
     labels = "".join(LADDER) * 400
     files = tfrecords.spread(tmp_path, tfrecords.labeled(labels), files=3)
-    plan = plans.make(LADDER, LADDER.values(), seed=4, key_feature="image/id")
+    plan = plans.make(LADDER, LADDER.values(), seed=4, key_features=("image/id",))
     ids = tfrecords.emitted(files, plan, epochs=10)
     seen = np.bincount(ids, minlength=len(labels))
     of_record = np.array(list(labels))
@@ -148,7 +152,7 @@ def test_graph_and_numpy_decide_alike(tmp_path, schedule):
         unlabeled_factor=0.6,
         max_factor=2.1,
         schedule=schedule,
-        key_feature="image/id",
+        key_features=("image/id",),
     )
     epoch = 3
     emitted = samples(files, plan, start_epoch=epoch)
@@ -213,7 +217,7 @@ def samples(files, plan, compression="", finish=None, **options) -> list:
     With `finish` one element of its data set stays one element: a list of these.
     """
     options = InputOptions(**{"epochs": 1, **options})
-    rule = DecisionRule(plan, key_dtype=tf.int64)
+    rule = DecisionRule(plan, {"image/id": tf.int64})
     epochs = Epochs(RecordFiles(tuple(files), compression), rule, options)
     dataset = epochs.each(finish or (lambda epoch: epoch))
     batches = [
@@ -226,7 +230,7 @@ def samples(files, plan, compression="", finish=None, **options) -> list:
 # What follows is of one small data set, its plan, and what epoch 0 of it emits.
 SMALL = tfrecords.labeled(["", "a", "b", "c", "ab", "bc", "abc"] * 200)
 PLAN = plans.make("abc", [0.4, 1.5, 2.2], seed=6, unlabeled_factor=0.5)
-KEYED = dataclasses.replace(PLAN, key_feature="key")
+KEYED = dataclasses.replace(PLAN, key_features=("key",))
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +349,7 @@ def test_a_key_feature_stands_for_the_record(values, key_dtype, keys):
             tfrecords.example({"key": value, "label": b"a", "image": content})
             for value in values
         ]
-        found, _ = tfrecords.decide(records, KEYED, key_dtype=key_dtype)
+        found, _ = tfrecords.decide(records, KEYED, key=key_dtype)
         assert found.tolist() == hashes
 
 
@@ -365,11 +369,49 @@ def test_a_record_without_one_key_is_an_error(key, position):
     values.insert(position, key)
     records = [tfrecords.example({"key": v, "label": b"a"}) for v in values]
     with pytest.raises(tf.errors.InvalidArgumentError, match="key.*one value.*part-0"):
-        tfrecords.decide(records, KEYED, key_dtype=tf.int64)
+        tfrecords.decide(records, KEYED, key=tf.int64)
 
 
 def test_keys_that_only_add_up_are_an_error():
     values = [5, None, [6, 7]]  # Three values for three records.
     records = [tfrecords.example({"key": v, "label": b"a"}) for v in values]
     with pytest.raises(tf.errors.InvalidArgumentError, match="key"):
-        tfrecords.decide(records, KEYED, key_dtype=tf.int64)
+        tfrecords.decide(records, KEYED, key=tf.int64)
+
+
+@pytest.mark.fast
+def test_positions_are_the_same_in_the_stream_and_file_by_file(tmp_path):
+    files = tfrecords.spread(tmp_path, tfrecords.labeled("ab" * 60), files=2)
+    plan = dataclasses.replace(plans.make("ab", [0.4, 0.6]), identity="position")
+    scanner = Scanner(plan, InputOptions(chunk_size=16))
+    use = functools.partial(decided, epochs=1, dropped=True)
+    kept = []
+    for index, name in enumerate(files):
+        found = list(scanner.scan(name, use))
+        assert len(found) == 4
+        copies = np.concatenate([each.copies for each in found])
+        kept += (np.flatnonzero(copies) * 2 + index).tolist()
+        keys = parsing.fingerprints(tf.constant([os.path.basename(name)])).numpy()
+        keys = draws.position_keys(keys[0], np.arange(60))
+        hashes = np.concatenate([each.hashes for each in found])
+        assert hashes.tolist() == draws.seeded_hash(plan.seed, keys).tolist()
+    assert 30 < len(kept) < 90
+    assert sorted(tfrecords.emitted(files, plan, chunk_size=16).tolist()) == sorted(
+        kept
+    )
+
+
+@pytest.mark.fast
+def test_a_record_that_is_cut_off_is_named(tmp_path):
+    # tf.io.parse_example takes it as it is.
+    whole = tfrecords.labeled("ab" * 20)
+    cut = tfrecords.example({"image/id": 1, "label": b"a"})[:-3]
+    files = tfrecords.spread(tmp_path, [*whole, cut], files=1)
+    plan = plans.make("ab", [0.4, 0.6])
+    message = "record 40 of .*part-0.* cannot be parsed"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        tfrecords.emitted(files, plan)
+    scanner = Scanner(plan, InputOptions())
+    use = functools.partial(decided, epochs=1, dropped=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(scanner.scan(files[0], use))

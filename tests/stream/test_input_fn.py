@@ -353,8 +353,8 @@ def test_a_natural_plan_gives_every_record_of_plain_and_gzip_files_once(tmp_path
         ({"monitor": InputMonitor(PLAN.natural())}, "monitor was made for another"),
         ({"keep": ("image/id", "nothing")}, "keep 'nothing' is not .*'image/encoded'"),
         (
-            {"plan": dataclasses.replace(PLAN, key_feature="nothing")},
-            "key_feature 'nothing' is not a feature .*'image/id'",
+            {"plan": dataclasses.replace(PLAN, key_features=("nothing",))},
+            "key feature 'nothing' is not a feature .*'image/id'",
         ),
         (
             {"options": InputOptions(compression="GZIP")},
@@ -412,7 +412,7 @@ def test_a_record_without_its_key_names_file_and_feature(three):
         three[2],
         [*tfrecords.labeled("ab" * 20), tfrecords.example({"label": b"a"})],
     )
-    message = error_of(three, dataclasses.replace(PLAN, key_feature="image/id"))
+    message = error_of(three, dataclasses.replace(PLAN, key_features=("image/id",)))
     assert "2.tfrecord" in message and "image/id" in message
 
 

@@ -132,6 +132,7 @@ class Commit(JobDoFn):
         manifest = Manifest(
             mode=options.mode,
             rule=rule_digest(job.plan),
+            identity=str(job.plan.known_by),
             counts=shards["counts"],
             names=names,
             records=records,

@@ -20,7 +20,7 @@ from tfx_resampling.beam.shard_files import Commit, PlanShards, WriteShard
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.errors import reason
-from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.files import RecordFiles, check_positions
 from tfx_resampling.shards.manifest import Manifest, manifest_path, read_manifest
 
 
@@ -50,9 +50,15 @@ class WriteResampled(beam.PTransform):
           options: see `ResampleOptions`.
 
         Raises:
-          ValueError: `output_dir` exists.
+          ValueError: `output_dir` exists, or records are to be stratified that are
+            known by their position.
         """
         super().__init__()
+        if options.mode == "stratify" and plan.identity == "position":
+            raise ValueError(
+                "mode must be 'materialize' with identity='position', got 'stratify', "
+                "which puts records into other positions. Set key_features."
+            )
         output_dir = output_dir.rstrip("/")
         for path in (output_dir, manifest_path(output_dir)):
             if tf.io.gfile.exists(path):
@@ -148,6 +154,7 @@ def write_resampled(
     for names in outputs.values():
         skip = options.on_corrupt == "skip"
         check_first_labels(RecordFiles(tuple(names), skip=skip), plan)
+        check_positions(names, plan.known_by)
     for output_dir in outputs:
         _remove(tf.io.gfile.glob(_escaped(output_dir) + PARTIAL + "*"))
     writes = {

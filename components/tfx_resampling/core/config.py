@@ -17,6 +17,7 @@ from typing import Any
 
 from tfx_resampling.core import targets
 from tfx_resampling.core.groups import ColumnSpec, format_columns, parse_columns
+from tfx_resampling.core.identity import KINDS, Identity, format_names, parse_names
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.validate import check_choice, check_integer, check_text
 
@@ -140,8 +141,13 @@ class PlannerConfig:
         age=[18, 65)", also in a target that is a mapping. Empty for labels.
       split: the split whose statistics are the natural distribution.
       seed: seed of the decision rule, part of the plan.
-      key_feature: feature (one bytes or int64 value) that identifies a record. None or
-        "" takes the whole serialized record (its FarmHash fingerprint64).
+      identity: what a record is known by, of which its uniform number is a hash:
+        "content" (its features, whatever their order in the record), "bytes" (the
+        serialized record) or "position" (name of its file without the directory, and
+        number in the file).
+      key_features: features that identify a record together, a list of names or names
+        with commas between them; empty for all features. One by itself must have one
+        value in every record; of several, values may be missing.
       unknown_labels: what a label or group that the plan does not know does to its
         record: "error", or the factor of such labels.
       on_unreachable: what to do about a target that the bounds or the data do not
@@ -182,7 +188,10 @@ class PlannerConfig:
     )
     split: str = "train"
     seed: int = 0
-    key_feature: str | None = None
+    identity: str = dataclasses.field(default="content", metadata={"choices": KINDS})
+    key_features: str | Sequence[str] = dataclasses.field(
+        default=(), metadata={"format": format_names}
+    )
     unknown_labels: str | float = "error"
     on_unreachable: str = dataclasses.field(
         default="warn", metadata={"choices": ON_UNREACHABLE}
@@ -205,10 +214,8 @@ class PlannerConfig:
         for name, words in (("unlabeled", UNLABELED), ("unknown_labels", ("error",))):
             _set(self, name, _parse_word_or_factor(name, getattr(self, name), words))
         _set(self, "group_by", parse_columns(self.group_by))
-        # A runtime parameter cannot be None.
-        _set(self, "key_feature", None if self.key_feature == "" else self.key_feature)
-        if self.key_feature is not None:
-            check_text("key_feature", self.key_feature)
+        identity = Identity(self.identity, parse_names(self.key_features))
+        _set(self, "key_features", identity.key_features)
         check_choice("combine", self.combine, COMBINE_RULES)
         check_choice("prefer", self.prefer, PREFERENCES)
         check_choice("on_unreachable", self.on_unreachable, ON_UNREACHABLE)
@@ -244,6 +251,7 @@ class PlannerConfig:
         """Returns the options as JSON types, in the strings that options accept."""
         values = dataclasses.asdict(self)
         values["size"] = format_size(self.size)
+        values["key_features"] = list(self.key_features)
         values["group_by"] = json.loads(format_columns(self.group_by))
         return values
 

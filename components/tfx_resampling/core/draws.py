@@ -15,7 +15,8 @@ record is therefore seen floor or ceil of its cumulative factor, exactly, for an
 schedule of factors.
 
 Depends on this rule, and changes with it:
-  - `decision.graph_draws`: its twin, the same bits in a TensorFlow graph.
+  - `decision.graph_draws`: its twin, the same bits in a TensorFlow graph; that of
+    `content_keys` is in `records.parsing`.
   - `core.factors.record_factors`: a record's repeat factor, and the graph twin of that,
     `DecisionRule` in `decision.rule`.
   - `shards.manifest.needed`, and its graph twin in `shards.selection`: which shards
@@ -23,6 +24,8 @@ Depends on this rule, and changes with it:
   - `shards.classes`: the ranges of uniform numbers that lie together on disk.
   - `scan.audit`: the variance of the number of copies.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,9 +52,52 @@ def seeded_hash(seed: int, keys: np.ndarray) -> np.ndarray:
 
     Args:
       seed: integer; taken modulo 2**64.
-      keys: uint64 [n], one per record, e.g. FarmHash fingerprint64 of its bytes.
+      keys: uint64 [n], what each record is known by (`core.identity`).
     """
     return mix(np.asarray(keys, np.uint64) ^ np.uint64(hashed_seed(seed)))
+
+
+def content_keys(
+    entries: np.ndarray, lists: np.ndarray, rows: np.ndarray, num_rows: int
+) -> np.ndarray:
+    """Returns uint64 [num_rows], keys of records by their features in any order.
+
+    The sum of the fingerprints of a record's features, which has no order: each is an
+    entry of the map in tf.train.Features, in its serialized form (name and values).
+
+    Args:
+      entries: uint64 [m], FarmHash fingerprint64 of each entry.
+      lists: bool [m], whether it is one of the feature_lists of a SequenceExample.
+      rows: int64 [m], the record of each entry.
+      num_rows: number of records.
+    """
+    weights = np.where(lists, np.uint64(GOLDEN), np.uint64(1))
+    keys = np.zeros(num_rows, np.uint64)
+    np.add.at(keys, rows, np.asarray(entries, np.uint64) * weights)
+    return keys
+
+
+def combined_keys(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns uint64 [n], keys of records by several keys of each, in their order.
+
+    Args:
+      columns: uint64 [n] each, at least one. One by itself is returned as it is.
+    """
+    keys, *others = (np.asarray(column, np.uint64) for column in columns)
+    for other in others:
+        keys = mix(keys) + other
+    return keys
+
+
+def position_keys(file: int, numbers: np.ndarray) -> np.ndarray:
+    """Returns uint64 [n], keys of records by where they are.
+
+    Args:
+      file: FarmHash fingerprint64 of the name of the file, without its directory.
+      numbers: int64 [n], number of each record within the file, from 0.
+    """
+    numbers = np.asarray(numbers, np.uint64)
+    return combined_keys([np.full_like(numbers, file), numbers])
 
 
 def hashed_seed(seed: int) -> int:

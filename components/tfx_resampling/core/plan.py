@@ -12,6 +12,7 @@ from tfx_resampling.core.config import COMBINE_RULES
 from tfx_resampling.core.counts import LABEL_DTYPES
 from tfx_resampling.core.factors import RecordRule, distance, shares
 from tfx_resampling.core.groups import Grouping
+from tfx_resampling.core.identity import Identity
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.validate import (
     check_choice,
@@ -61,8 +62,9 @@ class Plan:
       min_factor: lower bound of a labeled record's final repeat factor.
       max_factor: upper bound of it.
       seed: seed of the decision rule.
-      key_feature: feature (one bytes or int64 value) that identifies a record; None
-        takes the whole serialized record.
+      identity: what a record is known by: "content", "bytes" or "position"
+        (`core.identity`).
+      key_features: features that identify a record together; empty for all of them.
       unknown_labels: what a label or group that the plan does not know does to its
         record: "error", or the factor of such labels.
       predicted: expected number of emitted occurrences of each label per final epoch.
@@ -103,7 +105,8 @@ class Plan:
     predicted: tuple[float, ...]
     predicted_records: float
     prediction: str
-    key_feature: str | None = None
+    identity: str = "content"
+    key_features: tuple[str, ...] = ()
     unknown_labels: str | float = "error"
     unlabeled_known: bool = True
     classes: tuple[str, ...] = ()
@@ -120,7 +123,9 @@ class Plan:
             check_type(name, getattr(self, name), Mapping)
         check_type("multi_label", self.multi_label, bool)
         check_type("unlabeled_known", self.unlabeled_known, bool)
-        check_type("key_feature", self.key_feature, str, type(None))
+        check_type("key_features", self.key_features, list, tuple)
+        identity = Identity(self.identity, tuple(self.key_features))
+        object.__setattr__(self, "key_features", identity.key_features)
         if self.unknown_labels != "error":
             check_number("unknown_labels", self.unknown_labels)
         if self.grouping is None and not self.classes:
@@ -215,6 +220,11 @@ class Plan:
             max_factor=self.max_factor,
             unlabeled_factor=self.unlabeled_factor,
         )
+
+    @property
+    def known_by(self) -> Identity:
+        """What a record is known by."""
+        return Identity(self.identity, self.key_features)
 
     @property
     def unknown_factor(self) -> float:
@@ -349,7 +359,9 @@ def _from_version_1(fields: Mapping) -> dict:
     # Only label sets tell of empty lists.
     known = not fields.get("multi_label") or fields.get("prediction") == "exact"
     added = {
-        "key_feature": None,
+        # Records were known by their bytes then.
+        "identity": "bytes",
+        "key_features": (),
         "unknown_labels": "error",
         "unlabeled_known": known,
     }

@@ -3,11 +3,14 @@
 Every function here mirrors the NumPy function of the same name; a test compares them.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core import draws
 from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.records.parsing import fingerprints
 
 
 def mix(values: tf.Tensor) -> tf.Tensor:
@@ -23,11 +26,24 @@ def _xor_shift(z: tf.Tensor, shift: int) -> tf.Tensor:
     return tf.bitwise.bitwise_xor(z, shifted)
 
 
-def fingerprints(values: tf.Tensor) -> tf.Tensor:
-    """Returns uint64 [n]: FarmHash fingerprint64 of each string of `values` [n]."""
-    # The shape is pinned because tf.bitcast must know the last axis holds 8 bytes.
-    packed = tf.ensure_shape(tf.fingerprint(values, method="farmhash64"), [None, 8])
-    return tf.bitcast(packed, tf.uint64)
+def combined_keys(columns: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns uint64 [n], keys of records by several keys of each, uint64 [n]."""
+    keys, *others = columns
+    for other in others:
+        keys = mix(keys) + other
+    return keys
+
+
+def position_keys(name: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns uint64 [n], keys of records by where they are.
+
+    Args:
+      name: string scalar, name of the file, of which the directory does not count.
+      numbers: int64 [n], number of each record within the file.
+    """
+    base_name = tf.strings.regex_replace(name, ".*/", "")
+    numbers = tf.cast(numbers, tf.uint64)
+    return combined_keys([fingerprints(base_name[tf.newaxis]), numbers])
 
 
 def seeded_hash(seed: int, keys: tf.Tensor) -> tf.Tensor:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfx_resampling.decision import graph_draws
 from tfx_resampling.records import graph_errors
+from tfx_resampling.records.parsing import fingerprints
 
 
 class Labels(NamedTuple):
@@ -73,9 +73,7 @@ class Vocabulary:
             names = None
         else:
             names = np.array([value.encode() for value in values], object)
-            keys = tf.bitcast(
-                graph_draws.fingerprints(tf.constant(names)), tf.int64
-            ).numpy()
+            keys = tf.bitcast(fingerprints(tf.constant(names)), tf.int64).numpy()
             if len(set(keys.tolist())) != len(keys):
                 raise ValueError(f"two of {values!r} have the same fingerprint.")
         order = np.argsort(keys)
@@ -88,7 +86,7 @@ class Vocabulary:
         if self._names is None:
             keys = values
         else:
-            keys = tf.bitcast(graph_draws.fingerprints(values), tf.int64)
+            keys = tf.bitcast(fingerprints(values), tf.int64)
         slots = tf.minimum(lower_bound(self._keys, keys), self.size - 1)
         if self._names is None:
             known = tf.equal(tf.gather(self._keys, slots), keys)

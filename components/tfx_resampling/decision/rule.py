@@ -4,6 +4,7 @@ Guarantee: how many copies a record has in an epoch is a function of the plan, t
 record and the epoch alone.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.decision.group_lookup import GroupLookup
+from tfx_resampling.decision.keys import Keys
 from tfx_resampling.decision.labels import (
     Labels,
     Vocabulary,
@@ -22,6 +24,7 @@ from tfx_resampling.decision.labels import (
     labels_of,
 )
 from tfx_resampling.records import graph_errors
+from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Chunk
 
 
@@ -56,15 +59,15 @@ class DecisionRule:
     factor is that of its group, or its labels' factors combined.
 
     Attributes:
-      features: the parsing spec of the features that decide, for `records.Reader`.
+      parsing: what decides of each record, for `records.Reader`.
     """
 
-    def __init__(self, plan: Plan, key_dtype: tf.DType = tf.string):
+    def __init__(self, plan: Plan, key_dtypes: Mapping[str, tf.DType] | None = None):
         """Makes the rule of a plan.
 
         Args:
           plan: the plan.
-          key_dtype: tf.string or tf.int64, type of the key feature.
+          key_dtypes: key feature -> tf.string, tf.int64 or tf.float32.
         """
         self._plan = plan
         self._unknown_is_error = plan.unknown_labels == "error"
@@ -73,19 +76,16 @@ class DecisionRule:
         self._unlabeled = float(quantize(np.array(plan.unlabeled_factor)))
         if plan.grouping is None:
             self._vocabulary = Vocabulary(plan.groups, plan.label_dtype)
-            self.features = feature_spec(plan.label_key, plan.label_dtype)
+            features = feature_spec(plan.label_key, plan.label_dtype)
         else:
             self._groups = GroupLookup(plan.grouping)
-            self.features = self._groups.features
+            features = self._groups.features
         self._schedule = Schedule.parse(plan.schedule)
-        if plan.key_feature is not None:
-            # The key may be the label feature itself.
-            self.features = {
-                plan.key_feature: tf.io.RaggedFeature(
-                    key_dtype, row_splits_dtype=tf.int64
-                ),
-                **self.features,
-            }
+        self._keys = Keys(plan.known_by, key_dtypes or {})
+        # A key may be the label feature itself.
+        self.parsing = Parsing(
+            {**self._keys.parsing.features, **features}, self._keys.parsing.content
+        )
 
     @property
     def seed(self) -> int:
@@ -101,7 +101,7 @@ class DecisionRule:
         """
         by_unit = self._by_label if self._plan.grouping is None else self._by_group
         factors, known, found = by_unit(chunk.parsed, chunk.name)
-        keys = self._keys(chunk)
+        keys = self._keys.of(chunk)
         with tf.control_dependencies([known]):
             hashes = graph_draws.seeded_hash(self._plan.seed, keys)
         before, after = (
@@ -190,22 +190,3 @@ class DecisionRule:
     def _bounded(self, factors: tf.Tensor) -> tf.Tensor:
         low, high = self._plan.min_factor, self._plan.max_factor
         return graph_draws.quantize(tf.clip_by_value(factors, low, high))
-
-    def _keys(self, chunk: Chunk) -> tf.Tensor:
-        """Returns uint64 [n], what identifies each record."""
-        feature = self._plan.key_feature
-        if feature is None:
-            return graph_draws.fingerprints(chunk.serialized)
-        parsed = chunk.parsed[feature]
-        check = graph_errors.require(
-            tf.reduce_all(tf.equal(parsed.row_lengths(), 1)),
-            lambda: [
-                f"key_feature {feature} must have one value in every record of ",
-                *(chunk.name, "."),
-            ],
-        )
-        with tf.control_dependencies([check]):
-            values = tf.identity(parsed.flat_values)
-        if values.dtype == tf.int64:
-            return tf.bitcast(values, tf.uint64)
-        return graph_draws.fingerprints(values)

@@ -102,7 +102,8 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         num_unlabeled=counts.num_unlabeled,
         unlabeled_known=counts.unlabeled_known,
         seed=config.seed,
-        key_feature=config.key_feature,
+        identity=config.identity,
+        key_features=tuple(config.key_features),
         unknown_labels=config.unknown_labels,
         predicted=tuple(emitted.counts.tolist()),
         predicted_records=emitted.records

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_resampling.core.identity import Identity
 from tfx_resampling.errors import names_like
 
 FilePattern = str | Sequence[str]
@@ -105,6 +106,22 @@ def match_files(file_pattern: FilePattern) -> list[str]:
             )
         files.update(found)
     return sorted(files)
+
+
+def check_positions(names: Sequence[str], identity: Identity) -> None:
+    """Raises ValueError if records are known by position and files have one name."""
+    if identity.kind != "position":
+        return
+    places: dict[str, str] = {}
+    for name in names:
+        directory, _, base_name = name.rpartition("/")
+        other = places.setdefault(base_name, directory)
+        if other != directory:
+            raise ValueError(
+                "files must have names of their own with identity='position', got "
+                f"{base_name!r} in {other!r} and in {directory!r}. Set key_features, "
+                "or rename the files."
+            )
 
 
 def _is_gzip(name: str) -> bool:
@@ -251,20 +268,13 @@ class Features:
         """Returns whether one of the first records has a value for feature `name`."""
         return name in self._kinds
 
-    def key_dtype(self, name: str | None) -> tf.DType:
-        """Returns the type of the key feature; tf.string if the record is the key.
+    def key_dtypes(self, names: Sequence[str]) -> dict[str, tf.DType]:
+        """Returns the types of key features by their names.
 
         Raises:
-          ValueError: the first records do not have it, or it has floats.
+          ValueError: the first records do not have one.
         """
-        if name is None:
-            return tf.string
-        dtype = self.dtype("key_feature", name)
-        if dtype == tf.float32:
-            raise ValueError(
-                f"key_feature {name!r} has floats; keys are bytes or int64."
-            )
-        return dtype
+        return {name: self.dtype("key feature", name) for name in names}
 
     def dtype(self, option: str, name: str) -> tf.DType:
         """Returns the type of feature `name`, which `option` asks for.

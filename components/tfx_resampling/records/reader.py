@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
+from tfx_resampling.records.parsing import Parsed, Parsing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Chunk(NamedTuple):
       numbers: int64 [n], number of each record within its file, from 0.
       serialized: string [n], the records.
       parsed: feature name -> ragged [n, (values)], the features that were asked for.
+      content: uint64 [n], a key of all features (`parsing.content_keys`); [0] unless it
+        was asked for.
       skipped: int64 scalar, corrupt records that were left out.
     """
 
@@ -102,6 +105,7 @@ class Chunk(NamedTuple):
     numbers: tf.Tensor
     serialized: tf.Tensor
     parsed: dict[str, tf.RaggedTensor]
+    content: tf.Tensor
     skipped: tf.Tensor
 
 
@@ -110,19 +114,19 @@ class Records:
 
     Attributes:
       num_files: number of files.
-      features: what `parse` parses.
+      parsing: what `parse` parses.
       num_shards: of so many records of a file, one is seen.
     """
 
     def __init__(
         self,
         files: RecordFiles,
-        features: dict[str, tf.io.RaggedFeature],
+        parsing: Parsing,
         shard: Shard,
     ):
         """Takes the arguments of `Reader`."""
         self.num_files = len(files.names)
-        self.features = features
+        self.parsing = parsing
         self._files = tf.constant(files.names, tf.string)
         self._compressions = tf.constant(files.compressions, tf.string)
         self.num_shards, self._index = shard.of_records(self.num_files)
@@ -135,16 +139,9 @@ class Records:
             return name, dataset
         return name, dataset.shard(self.num_shards, self._index)
 
-    def parse(self, serialized: Any):
-        """Returns records [n] and name -> (values, row splits) of their features."""
-        if not self.features:  # Not allowed in parse_example.
-            return serialized, {}
-        parsed = tf.io.parse_example(serialized, self.features)
-        # Not ragged tensors: these cost more on their way through a data set.
-        return serialized, {
-            key: (values.flat_values, values.row_splits)
-            for key, values in parsed.items()
-        }
+    def parse(self, serialized: Any) -> tuple[Any, Parsed]:
+        """Returns records [n], and what is parsed of them."""
+        return serialized, self.parsing.parse(serialized)
 
     def numbers(self, positions: tf.Tensor) -> tf.Tensor:
         """Returns the numbers within the file of records counted within the shard."""
@@ -161,15 +158,6 @@ def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
     """
     whole = dataset.concatenate(tf.data.Dataset.from_tensors(end))
     return tf.data.Dataset.zip((tf.data.Dataset.range(_MANY), whole)).ignore_errors()
-
-
-def as_ragged(parsed) -> dict[str, tf.RaggedTensor]:
-    """Returns the features that `Records.parse` gave, ragged."""
-    ragged: Any = tf.RaggedTensor  # TensorFlow's stubs do not have all of it.
-    return {
-        key: ragged.from_row_splits(*parts, validate=False)
-        for key, parts in parsed.items()
-    }
 
 
 class _Judged(NamedTuple):
@@ -259,7 +247,7 @@ class Reader:
     def __init__(
         self,
         files: RecordFiles,
-        features: dict[str, tf.io.RaggedFeature],
+        parsing: Parsing,
         options: InputOptions,
         shard: Shard = WHOLE,
     ):
@@ -267,14 +255,14 @@ class Reader:
 
         Args:
           files: the files.
-          features: what to parse; 0 to n values each, row splits int64.
+          parsing: what to parse of each record.
           options: `chunk_size` (None: the most), `cycle_length`, `num_parallel_calls`,
             `deterministic`.
           shard: which records of each file are read.
         """
         self._size = options.chunk_size or MAX_CHUNK
         self._skip = files.skip
-        self._records = Records(files, features, shard)
+        self._records = Records(files, parsing, shard)
         self._deterministic = options.deterministic
         self._cycle_length = options.cycle_length
         # What is remote waits for the network, not for a core. (And tf.data refuses
@@ -412,17 +400,19 @@ class Reader:
             name=name,
             numbers=self._records.numbers(rows.position[usable]),
             serialized=serialized,
-            parsed=as_ragged(parsed),
+            parsed=parsed.ragged(),
+            content=parsed.content,
             skipped=skipped,
         )
 
     def _what_is_wrong(self, name: tf.Tensor, rows: "_Judged", bad: tf.Tensor):
         """Returns the parts of a message about the first of the bad records."""
         row = tf.argmax(bad > 0)
+        features = ", ".join(self._records.parsing.features)
         unparsed = [
             *("record ", self._records.numbers(rows.expected[row]), " of ", name),
             " cannot be parsed: it is no tf.train.Example, or a feature is of another ",
-            f"type than in the first records ({', '.join(self._records.features)}).",
+            f"type than in the first records ({features}).",
         ]
         unread = [
             *("corrupt or truncated TFRecord file ", name, ": record "),
@@ -462,7 +452,8 @@ class Reader:
                     number * size + tf.range(tf.size(serialized, tf.int64))
                 ),
                 serialized=serialized,
-                parsed=as_ragged(parsed),
+                parsed=parsed.ragged(),
+                content=parsed.content,
                 skipped=tf.constant(0, tf.int64),
             )
             lost = Lost(epoch, file, first, number * size - first)

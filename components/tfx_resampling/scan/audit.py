@@ -13,7 +13,7 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.decision.rule import DecisionRule, num_found
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records.files import FilePattern, RecordFiles
+from tfx_resampling.records.files import FilePattern, RecordFiles, check_positions
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.scan.decide import Scanner, check_agreement
 
@@ -87,6 +87,7 @@ def check_plan(
     scanner = Scanner(plan, options)
     skip = options.on_corrupt == "skip"
     files = RecordFiles.open(file_pattern, options.compression, skip)
+    check_positions(files.names, plan.known_by)
     check_first_labels(files, plan)
     found = np.zeros(num_found(plan), np.int64)
     for name in files.names:

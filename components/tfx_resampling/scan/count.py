@@ -16,6 +16,7 @@ from tfx_resampling.decision.group_lookup import bucket_codes, check_single
 from tfx_resampling.decision.labels import feature_spec
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles
+from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Chunk, Reader
 
 # What is counted of a record: its distinct labels, sorted (bytes or integers), and for
@@ -143,7 +144,7 @@ def count_files(
                 parts.append((flat, values.row_lengths()))
         return tuple(parts)
 
-    reader = Reader(files, features, options)
+    reader = Reader(files, Parsing(features), options)
     chunks = reader.read_all(values_of)
     counted = collections.Counter()
     for first, *others in chunks.as_numpy_iterator():

@@ -23,6 +23,13 @@ from tfx_resampling.shards.manifest import check_natural
 # What is counted, in records (emitted: in copies).
 COUNTS = ("read", "dropped", "emitted", "corrupt")
 
+# A record that cannot be parsed; TensorFlow quotes it, as text if it can.
+_UNPARSED = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.DataLossError,
+    UnicodeDecodeError,
+)
+
 # Makes a named tuple of tensors of a chunk, in graph; it gets the rule to decide with.
 Use = Callable[[Chunk, DecisionRule], Any]
 
@@ -130,7 +137,7 @@ class Scanner:
 
         def recovered():
             """Yields what can be used of this chunk, record by record, or raises."""
-            reader = Reader(files, rule.features, self._options)
+            reader = Reader(files, rule.parsing, self._options)
             fields = (self._options.start_epoch, 0, position, size)
             region = Lost(*(tf.constant(field, tf.int64) for field in fields))
             found = reader.recover(region, lambda chunk: use(chunk, rule))
@@ -145,9 +152,8 @@ class Scanner:
             if serialized is None:
                 return
             try:
-                found = graph(serialized, tf.constant(name))
-            except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
-                # TensorFlow quotes the record in its message, as text if it can.
+                found = graph(serialized, name, tf.constant(position, tf.int64))
+            except _UNPARSED:
                 yield from recovered()
             else:
                 yield _as_numpy(found)
@@ -157,41 +163,44 @@ class Scanner:
         """Returns records per chunk, the rule and its graph, by the first records."""
         # What cannot be used is an error when its chunk is read, not here.
         first = RecordFiles(files.names, files.compressions[0], skip=True)
-        key_dtype, size = tf.string, self._options.chunk_size or MAX_CHUNK
+        key_dtypes, size = {}, self._options.chunk_size or MAX_CHUNK
         try:
             features = first.features
         except ValueError:
             pass  # No records, or none that can be parsed.
         else:
             features.check_label(self._plan.label_key, self._plan.label_dtype)
-            key_dtype = features.key_dtype(self._plan.key_feature)
+            key_dtypes = features.key_dtypes(self._plan.key_features)
             size = self._options.chunk_size or first.chunk_size
-        if (key_dtype, use) not in self._graphs:
-            rule = DecisionRule(self._plan, key_dtype)
+        variant = (*key_dtypes.values(), use)
+        if variant not in self._graphs:
+            rule = DecisionRule(self._plan, key_dtypes)
 
             # Traced once, for all files.
             @tf.function(
                 input_signature=[
                     tf.TensorSpec([None], tf.string),
                     tf.TensorSpec([], tf.string),
+                    tf.TensorSpec([], tf.int64),
                 ]
             )
-            def graph(serialized, name):
+            def graph(serialized, name, first):
                 none = tf.constant(0, tf.int64)
-                parsed: Any = tf.io.parse_example(serialized, rule.features)
+                parsed = rule.parsing.parse(serialized)
                 chunk = Chunk(
                     epoch=tf.constant(self._options.start_epoch, tf.int64),
                     file=none,
                     name=name,
-                    numbers=tf.range(tf.size(serialized, tf.int64)),
+                    numbers=first + tf.range(tf.size(serialized, tf.int64)),
                     serialized=serialized,
-                    parsed=parsed,
+                    parsed=parsed.ragged(),
+                    content=parsed.content,
                     skipped=none,
                 )
                 return use(chunk, rule)
 
-            self._graphs[key_dtype, use] = rule, graph
-        return size, *self._graphs[key_dtype, use]
+            self._graphs[variant] = rule, graph
+        return size, *self._graphs[variant]
 
 
 def _as_numpy(found):

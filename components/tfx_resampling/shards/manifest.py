@@ -43,6 +43,7 @@ class Manifest:
       mode: "materialize": the shards hold the samples of some epochs. "stratify": they
         hold every record once, a shard those of like factor with uniforms in a range.
       rule: digest of the decision rule that they were written by, `rule_digest`.
+      identity: what records were known by, in words.
       counts: number of records "read", "dropped" (without a copy), "emitted" (copies),
         "corrupt" (left out).
       names: file name of each shard.
@@ -59,6 +60,7 @@ class Manifest:
 
     mode: str
     rule: str
+    identity: str
     counts: Mapping[str, int]
     names: tuple[str, ...]
     records: tuple[int, ...]
@@ -122,7 +124,8 @@ def rule_digest(plan: Plan) -> str:
         factors=plan.factors,
         grouping=None if plan.grouping is None else dataclasses.asdict(plan.grouping),
         seed=plan.seed,
-        key_feature=plan.key_feature,
+        identity=plan.identity,
+        key_features=plan.key_features,
         unknown_labels=plan.unknown_labels,
         **dataclasses.asdict(plan.rule),
     )

@@ -176,10 +176,12 @@ def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection
             continue
         if manifest.rule != digest:
             logging.warning(
-                "%r was stratified by another plan: every epoch reads all of it. Give "
-                "the plan that it was laid out by (not its applied()), or lay it out "
-                "by this one.",
+                "%r was stratified by another plan, of records known by %s (here: by "
+                "%s): every epoch reads all of it. Give the plan that it was laid out "
+                "by (not its applied()), or lay it out by this one.",
                 directory,
+                manifest.identity,
+                plan.known_by,
             )
         manifests[directory] = manifest
     return Selection(files, manifests, digest, options) if manifests else None

@@ -45,7 +45,7 @@ class Epochs:
         self._rule = rule
         self._options = options
         self._selection = selection
-        self._reader = Reader(files, rule.features, options, shard)
+        self._reader = Reader(files, rule.parsing, options, shard)
         self._agreement = None
         # Of stratified files an epoch reads a part only, and of a service's worker
         # nobody knows which part; neither is like the data.

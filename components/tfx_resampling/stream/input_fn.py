@@ -13,7 +13,7 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.agreement import Agreement, check_first_labels
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import ImageOptions, InputOptions
-from tfx_resampling.records.files import FilePattern, RecordFiles
+from tfx_resampling.records.files import FilePattern, RecordFiles, check_positions
 from tfx_resampling.records.reader import WHOLE, Shard, graph_options
 from tfx_resampling.shards.selection import select
 from tfx_resampling.stream.batches import Batches
@@ -168,7 +168,8 @@ def input_fn(
     features.check_label(plan.label_key, plan.label_dtype)
     if options.chunk_size is None:
         options = dataclasses.replace(options, chunk_size=files.chunk_size)
-    rule = DecisionRule(plan, features.key_dtype(plan.key_feature))
+    check_positions(files.names, plan.known_by)
+    rule = DecisionRule(plan, features.key_dtypes(plan.key_features))
     batches = Batches(
         files,
         plan,
