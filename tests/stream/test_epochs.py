@@ -379,7 +379,6 @@ def test_keys_that_only_add_up_are_an_error():
         tfrecords.decide(records, KEYED, key=tf.int64)
 
 
-@pytest.mark.fast
 def test_positions_are_the_same_in_the_stream_and_file_by_file(tmp_path):
     files = tfrecords.spread(tmp_path, tfrecords.labeled("ab" * 60), files=2)
     plan = dataclasses.replace(plans.make("ab", [0.4, 0.6]), identity="position")
@@ -401,7 +400,6 @@ def test_positions_are_the_same_in_the_stream_and_file_by_file(tmp_path):
     )
 
 
-@pytest.mark.fast
 def test_a_record_that_is_cut_off_is_named(tmp_path):
     # tf.io.parse_example takes it as it is.
     whole = tfrecords.labeled("ab" * 20)
