@@ -16,7 +16,7 @@ MODULES = sorted(
 )
 # Modules that have no file of tests of their own name: file -> modules.
 _TOGETHER = {
-    "core/test_config": "validate",
+    "core/test_config": "core/identity validate",
     "beam/test_write": (
         "beam/external_sort beam/read beam/resample_options beam/shard_files"
     ),
