@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records.fields import Parsing
 from tfx_resampling.records.files import RecordFiles
-from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Reader
 from tfx_resampling.scan import count
 

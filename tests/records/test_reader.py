@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records.fields import Parsing
 from tfx_resampling.records.files import RecordFiles
-from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Reader, Shard
 
 from tests import tfrecords

@@ -22,7 +22,7 @@ from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.options import InputOptions
-from tfx_resampling.records import parsing
+from tfx_resampling.records import fields
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.count import count_labels
 from tfx_resampling.scan.decide import Scanner, decided
@@ -390,7 +390,7 @@ def test_positions_are_the_same_in_the_stream_and_file_by_file(tmp_path):
         assert len(found) == 4
         copies = np.concatenate([each.copies for each in found])
         kept += (np.flatnonzero(copies) * 2 + index).tolist()
-        keys = parsing.fingerprints(tf.constant([os.path.basename(name)])).numpy()
+        keys = fields.fingerprints(tf.constant([os.path.basename(name)])).numpy()
         keys = draws.position_keys(keys[0], np.arange(60))
         hashes = np.concatenate([each.hashes for each in found])
         assert hashes.tolist() == draws.seeded_hash(plan.seed, keys).tolist()

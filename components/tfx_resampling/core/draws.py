@@ -16,7 +16,7 @@ schedule of factors.
 
 Depends on this rule, and changes with it:
   - `decision.graph_draws`: its twin, the same bits in a TensorFlow graph; that of
-    `content_keys` is in `records.parsing`.
+    `content_keys` is in `records.fields`.
   - `core.factors.record_factors`: a record's repeat factor, and the graph twin of that,
     `DecisionRule` in `decision.rule`.
   - `shards.manifest.needed`, and its graph twin in `shards.selection`: which shards

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfx_resampling.core import draws
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.records.parsing import fingerprints
+from tfx_resampling.records.fields import fingerprints
 
 
 def mix(values: tf.Tensor) -> tf.Tensor:

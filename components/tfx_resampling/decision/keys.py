@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfx_resampling.core.identity import Identity
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.records import graph_errors
-from tfx_resampling.records.parsing import Parsing, fingerprints
+from tfx_resampling.records.fields import Parsing, fingerprints
 from tfx_resampling.records.reader import Chunk
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.records import graph_errors
-from tfx_resampling.records.parsing import fingerprints
+from tfx_resampling.records.fields import fingerprints
 
 
 class Labels(NamedTuple):

@@ -24,7 +24,7 @@ from tfx_resampling.decision.labels import (
     labels_of,
 )
 from tfx_resampling.records import graph_errors
-from tfx_resampling.records.parsing import Parsing
+from tfx_resampling.records.fields import Parsing
 from tfx_resampling.records.reader import Chunk
 
 

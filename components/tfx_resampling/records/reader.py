@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
+from tfx_resampling.records.fields import Parsed, Parsing
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
-from tfx_resampling.records.parsing import Parsed, Parsing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Chunk(NamedTuple):
       numbers: int64 [n], number of each record within its file, from 0.
       serialized: string [n], the records.
       parsed: feature name -> ragged [n, (values)], the features that were asked for.
-      content: uint64 [n], a key of all features (`parsing.content_keys`); [0] unless it
+      content: uint64 [n], a key of all features (`fields.content_keys`); [0] unless it
         was asked for.
       skipped: int64 scalar, corrupt records that were left out.
     """
@@ -408,7 +408,7 @@ class Reader:
     def _what_is_wrong(self, name: tf.Tensor, rows: "_Judged", bad: tf.Tensor):
         """Returns the parts of a message about the first of the bad records."""
         row = tf.argmax(bad > 0)
-        features = ", ".join(self._records.parsing.features)
+        features = ", ".join(self._records.fields.features)
         unparsed = [
             *("record ", self._records.numbers(rows.expected[row]), " of ", name),
             " cannot be parsed: it is no tf.train.Example, or a feature is of another ",

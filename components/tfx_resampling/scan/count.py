@@ -15,8 +15,8 @@ from tfx_resampling.core.groups import Bucket, Column, ColumnSpec, Grouping, col
 from tfx_resampling.decision.group_lookup import bucket_codes, check_single
 from tfx_resampling.decision.labels import feature_spec
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records.fields import Parsing
 from tfx_resampling.records.files import FilePattern, RecordFiles
-from tfx_resampling.records.parsing import Parsing
 from tfx_resampling.records.reader import Chunk, Reader
 
 # What is counted of a record: its distinct labels, sorted (bytes or integers), and for

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx_resampling.core import draws
-from tfx_resampling.records import parsing
+from tfx_resampling.records import fields
 
 from tests import tfrecords
 
@@ -25,20 +25,20 @@ def same(tensor, array):
 
 @pytest.mark.parametrize("text", FINGERPRINTS)
 def test_fingerprints_have_known_values(text):
-    assert parsing.fingerprints(tf.constant([text])).numpy() == FINGERPRINTS[text]
+    assert fields.fingerprints(tf.constant([text])).numpy() == FINGERPRINTS[text]
 
 
 def test_fingerprints_are_those_of_pyfarmhash():
     farmhash = pytest.importorskip("farmhash")
     texts = ["x" * n + chr(33 + n) for n in range(90)] + ["é", "€uro", "日本"]
     expected = [farmhash.fingerprint64(text) for text in texts]
-    same(parsing.fingerprints(tf.constant(texts)), np.array(expected, np.uint64))
+    same(fields.fingerprints(tf.constant(texts)), np.array(expected, np.uint64))
 
 
 def test_fingerprints_take_any_bytes_and_none():
     values = [b"a\x00b", b"a\x00c", b"\xff\xfe", b""]
-    assert len(set(parsing.fingerprints(tf.constant(values)).numpy().tolist())) == 4
-    assert parsing.fingerprints(tf.constant([], tf.string)).shape == [0]
+    assert len(set(fields.fingerprints(tf.constant(values)).numpy().tolist())) == 4
+    assert fields.fingerprints(tf.constant([], tf.string)).shape == [0]
 
 
 ROWS = [
@@ -69,17 +69,17 @@ def test_content_is_the_same_in_any_order():
     assert tf.train.Example.FromString(records[0]) == tf.train.Example.FromString(
         tfrecords.example(row)
     )
-    keys = parsing.content_keys(tf.constant([*records, tfrecords.example(row)]))
+    keys = fields.content_keys(tf.constant([*records, tfrecords.example(row)]))
     assert len(set(keys.numpy().tolist())) == 1
 
 
 def test_other_content_has_another_key():
     records = [tfrecords.example(row) for row in ROWS]
-    keys = parsing.content_keys(tf.constant(records)).numpy()
+    keys = fields.content_keys(tf.constant(records)).numpy()
     assert len(set(keys.tolist())) == len(ROWS)
     # Whatever it is read together with.
     for record, key in zip(records, keys):
-        assert parsing.content_keys(tf.constant([record])).numpy() == key
+        assert fields.content_keys(tf.constant([record])).numpy() == key
 
 
 def test_a_sequence_example_has_the_content_of_its_lists_too():
@@ -98,9 +98,9 @@ def test_a_sequence_example_has_the_content_of_its_lists_too():
             for name in "ab"
         ),
     ]
-    keys = parsing.content_keys(tf.constant(records)).numpy()
+    keys = fields.content_keys(tf.constant(records)).numpy()
     assert len(set(keys.tolist())) == 5
-    (alone,) = parsing.content_keys(tf.constant([tfrecords.example(ROWS[2])])).numpy()
+    (alone,) = fields.content_keys(tf.constant([tfrecords.example(ROWS[2])])).numpy()
     assert keys[0] == alone
 
 
@@ -115,12 +115,12 @@ def test_content_keys_of_numpy_are_the_same():
             header = 2 if len(message) < 130 else 3
             entries.append(message[header:])
             rows.append(number)
-    hashed = parsing.fingerprints(tf.constant(entries)).numpy()
+    hashed = fields.fingerprints(tf.constant(entries)).numpy()
     expected = draws.content_keys(hashed, np.zeros(len(rows), bool), rows, len(ROWS))
     records = [tfrecords.example(row) for row in ROWS]
-    same(parsing.content_keys(tf.constant(records)), expected)
+    same(fields.content_keys(tf.constant(records)), expected)
 
 
 def test_no_records_have_no_content():
-    same(parsing.content_keys(tf.constant([], tf.string)), np.zeros(0, np.uint64))
-    same(parsing.content_keys(tf.constant([b"", b""])), np.zeros(2, np.uint64))
+    same(fields.content_keys(tf.constant([], tf.string)), np.zeros(0, np.uint64))
+    same(fields.content_keys(tf.constant([b"", b""])), np.zeros(2, np.uint64))
