@@ -408,7 +408,7 @@ class Reader:
     def _what_is_wrong(self, name: tf.Tensor, rows: "_Judged", bad: tf.Tensor):
         """Returns the parts of a message about the first of the bad records."""
         row = tf.argmax(bad > 0)
-        features = ", ".join(self._records.fields.features)
+        features = ", ".join(self._records.parsing.features)
         unparsed = [
             *("record ", self._records.numbers(rows.expected[row]), " of ", name),
             " cannot be parsed: it is no tf.train.Example, or a feature is of another ",
