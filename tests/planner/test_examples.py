@@ -14,6 +14,7 @@ from tfx_bsl.public.proto import slicing_spec_pb2
 from tfx_resampling.artifacts import read_plan
 from tfx_resampling.core import factors
 from tfx_resampling.planner.statistics import from_statistics, with_boundaries
+from tfx_resampling.records.files import Features
 
 from tests.planner import make_statistics, planner_run
 from tests.planner.make_statistics import example
@@ -75,6 +76,28 @@ def test_label_sets_are_counted_and_the_target_reached(tmp_path, examples):
     assert not (tmp_path / "tmp" / "1").exists()
     page = (tmp_path / "plan" / "report.html").read_text(encoding="utf-8")
     assert 'title="person in train: 100%"' in page
+
+
+INTEGERS = [example(x=[1])] * 40 + [example(y=[i % 2]) for i in range(40)]
+TYPED = 'feature { name: "y" type: INT int_domain { min: 0 max: 3 } }'
+
+
+def test_integers_behind_many_unlabeled_records(tmp_path, monkeypatch):
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(tmp_path / "examples")
+    artifact.split_names = artifact_utils.encode_split_names(["train"])
+    os.makedirs(tmp_path / "examples" / "Split-train")
+    make_statistics.write_records(tmp_path / "examples/Split-train/0", INTEGERS)
+    schema = standard_artifacts.Schema()
+    schema.uri = str(tmp_path / "schema")
+    os.makedirs(tmp_path / "schema")
+    (tmp_path / "schema" / "schema.pbtxt").write_text(TYPED)
+    # Nobody has to look for a label.
+    monkeypatch.setattr(Features, "look_everywhere", None)
+    plan = run_planner(str(tmp_path), {"examples": artifact, "schema": schema})
+    assert (plan.label_dtype, plan.num_unlabeled) == ("int64", 40)
+    # The schema has more classes than the split.
+    assert dict(zip(plan.groups, plan.counts)) == {"0": 20, "1": 20, "2": 0, "3": 0}
 
 
 def test_statistics_alone_miss_what_examples_reach(tmp_path, examples, statistics):

@@ -9,7 +9,7 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx_bsl.public.proto import slicing_spec_pb2
-from tfx_resampling.planner.statistics import from_statistics
+from tfx_resampling.planner.statistics import from_statistics, label_dtype
 
 from tests.planner import make_statistics
 from tests.planner.make_statistics import example
@@ -93,6 +93,38 @@ def test_labels_of_the_schema_that_the_data_lacks_have_count_0(tmp_path):
         assert dict(zip(counts.groups, counts.counts)) == {"a": 0, "b": 3}
 
 
+@pytest.mark.parametrize(
+    ("int_domain", "labels"),
+    [
+        ("min: 0 max: 2", "0 1 2"),
+        ("min: 1 max: 3", "1 2 3"),
+        # What Transform gives to values that are not in the vocabulary.
+        ("min: -1 max: 2", "0 1 2"),
+        ("min: -2 max: 1", "-2 -1 0 1"),
+        ("max: 2", "1"),
+        ("min: 0 max: 2000000", "1"),
+    ],
+)
+def test_the_domain_of_integers_has_all_classes(tmp_path, int_domain, labels):
+    text = f'feature {{ name: "y" type: INT int_domain {{ {int_domain} }} }}'
+    options = tfdv.StatsOptions(schema=CATEGORICAL)
+    records = [example(y=[1])] * 3
+    artifact = make_statistics.artifact(tmp_path, records, options)
+    counts = from_statistics(artifact, "train", "y", schema=schema(text))
+    assert counts.groups == tuple(labels.split())
+    assert sum(counts.counts) == counts.counts[counts.groups.index("1")] == 3
+
+
+def test_types_are_those_of_statistics_or_else_the_schema(tmp_path):
+    artifact = make_statistics.artifact(tmp_path, [example(y=[1], z=["b"], f=[0.5])])
+    integers = schema('feature { name: "w" type: INT }')
+    expected = {"y": "int64", "z": "bytes", "w": "int64", "f": None, "v": None}
+    for name, dtype in expected.items():
+        assert label_dtype(artifact, integers, "train", name) == dtype
+    assert label_dtype(None, integers, "train", "w") == "int64"
+    assert label_dtype(None, None, "train", "w") is None
+
+
 def test_statistics_of_transform_have_no_splits(tmp_path):
     artifact = make_statistics.artifact(tmp_path, [example(y=["b"])] * 3)
     shutil.move(
@@ -117,6 +149,7 @@ def test_a_sample_is_noted(tmp_path):
         ([example(y=["a"])], None, "test", "y", r"split 'test' .* have \['train'\]"),
         ([example(y=["a"])], None, "train", "z", r"'z' is not in .* \['y'\]"),
         ([example(y=[1])], None, "train", "y", "numeric .* is_categorical: true"),
+        ([example(y=[1])], None, "train", "y", "planner examples=.* Transform its st"),
         ([example(y=[1.5])], None, "train", "y", "num_stats of type FLOAT"),
         ([example(y=[b"\xff\xfe"])], None, "train", "y", "not UTF-8"),
         (

@@ -70,6 +70,22 @@ def test_few_records_have_hand_counted_labels(
     assert counts.label_dtype == ("int64" if integers else "bytes")
 
 
+@pytest.mark.parametrize("unlabeled, files", [(40, 1), (90, 2)])
+def test_integers_behind_unlabeled_records_are_counted(tmp_path, unlabeled, files):
+    rows = [{"id": i} for i in range(unlabeled)] + [{"label": i % 2} for i in range(7)]
+    records = list(map(tfrecords.example, rows))
+    # In the second of two files, if there are two.
+    cut = len(records) if files == 1 else unlabeled
+    tfrecords.write(tmp_path / "x-0", records[:cut])
+    tfrecords.write(tmp_path / "x-1", records[cut:])
+    counts = count_labels(str(tmp_path / "x-*"), "label")
+    assert (counts.groups, counts.counts) == (("0", "1"), (4, 3))
+    assert (counts.label_dtype, counts.num_unlabeled) == ("int64", unlabeled)
+    # A column of groups may be as sparse.
+    by_label = count_labels(str(tmp_path / "x-*"), "id", group_by=["label"])
+    assert by_label.groups[0] == "label=0" and by_label.counts[0] == 4
+
+
 def test_label_sets_do_not_depend_on_files_or_options(tmp_path):
     records = tfrecords.labeled(["ba", "a", "", "cab", "ab", "c", "a", "bb"] * 20)
     one = count_labels(tfrecords.write(tmp_path / "one", records), "label")

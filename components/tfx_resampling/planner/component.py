@@ -68,8 +68,9 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             `examples`.
           examples: channel of type `Examples`, raw or transformed; its label sets are
             counted in one pass, on the runner of the pipeline's beam_pipeline_args.
-          schema: channel of type `Schema`; labels of the label feature's domain that
-            the split lacks become part of the plan, with count 0.
+          schema: channel of type `Schema`; labels of the label feature's domain (a
+            string_domain, or the min and max of an int_domain) that the split lacks
+            become part of the plan, with count 0.
           config: the options.
           **options: fields of `PlannerConfig`, over those of `config`. A value may be a
             `RuntimeParameter` of the field's type; of type str, in the form that

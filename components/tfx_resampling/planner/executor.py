@@ -36,6 +36,7 @@ def from_examples(
     group_by: Sequence[ColumnSpec],
     make_pipeline: Callable[[], beam.Pipeline],
     scratch: str,
+    label_dtype: str | None = None,
 ) -> LabelCounts:
     """Returns exact counts of label sets, or of groups, of a split of examples.
 
@@ -46,13 +47,14 @@ def from_examples(
       group_by: columns of groups, all boundaries known; empty to count label sets.
       make_pipeline: makes the Beam pipeline that counts.
       scratch: directory, reachable from the workers, for the counts.
+      label_dtype: type of the label feature, if known; as `count.find_spec`.
 
     Raises:
       ValueError: another payload format than tf.train.Example, a split that is not
         there, no records, or a feature that cannot be counted.
     """
     files = split_files(examples, split)
-    spec = count.find_spec(RecordFiles(tuple(files)), label_key, group_by)
+    spec = count.find_spec(RecordFiles(tuple(files)), label_key, group_by, label_dtype)
     counted = _count(files, spec, make_pipeline, scratch)
     return count.to_label_counts(
         counted,
@@ -143,11 +145,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 statistics.with_boundaries(config.group_by, artifact, config.split),
                 self._make_beam_pipeline,
                 scratch,
+                statistics.label_dtype(
+                    artifact, schema, config.split, config.label_key
+                ),
             )
         finally:
             if fileio.exists(scratch):  # Empty directories may vanish in a bucket.
                 fileio.rmtree(scratch)
-        return counts.with_labels(statistics.domain(schema, config.label_key))
+        labels = statistics.domain(schema, config.label_key, counts.label_dtype)
+        return counts.with_labels(labels)
 
 
 def _write(

@@ -126,9 +126,11 @@ def _label_feature(
     if feature.type == _Type.INT:
         raise ValueError(
             f"label feature {label_key!r} is numeric in {path!r}: its values are not "
-            "counted one by one. Give StatisticsGen a schema (its `schema` input or "
+            "counted one by one. Give the planner examples=... (--examples), which it "
+            "counts itself. Or give StatisticsGen a schema (its `schema` input or "
             f"stats_options.schema) in which feature {label_key!r} of type INT has "
-            "int_domain { is_categorical: true }."
+            "int_domain { is_categorical: true }; for statistics of Transform its "
+            "stats_options_updater_fn can put it into stats_options.schema."
         )
     raise ValueError(
         f"label feature {label_key!r} has {feature.WhichOneof('stats')} of type "
@@ -155,8 +157,8 @@ def _counted_labels(
         raise ValueError(
             f"truncated rank histogram of label feature {label_key!r} in {path!r}: "
             f"{len(buckets)} of {stats.unique} labels were kept. Set StatsOptions("
-            f"num_rank_histogram_buckets=...) of StatisticsGen to at least "
-            f"{stats.unique}."
+            f"num_rank_histogram_buckets=...) of StatisticsGen (of Transform, in its "
+            f"stats_options_updater_fn) to at least {stats.unique}."
         )
     return counted
 

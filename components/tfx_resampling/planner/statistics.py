@@ -25,6 +25,12 @@ from tfx_resampling.planner.feature_statistics import STATS_FILE
 
 # Custom property of StatisticsGen's output.
 _SAMPLE_RATE_PROPERTY = "sample_rate_by_split"
+# Types of features, in statistics and in a schema, and what they are called here.
+_Type = statistics_pb2.FeatureNameStatistics
+_OF_STATISTICS = {_Type.INT: "int64", _Type.STRING: "bytes", _Type.BYTES: "bytes"}
+_OF_SCHEMA = {schema_pb2.INT: "int64", schema_pb2.BYTES: "bytes"}
+# A domain of more integers than this is a range of numbers, and no list of labels.
+_MOST_INTEGERS = 100_000
 
 
 def from_statistics(
@@ -56,7 +62,7 @@ def from_statistics(
     path, notes = locate(statistics, split)
     notes += _sampling_notes(statistics, split)
     labels = feature_statistics.from_file(path, split, label_key, notes)
-    labels = labels.with_labels(domain(schema, label_key))
+    labels = labels.with_labels(domain(schema, label_key, labels.label_dtype))
     if not group_by:
         return labels
     name = column_name(group_by[0])
@@ -169,17 +175,51 @@ def locate(statistics: types.Artifact, split: str) -> tuple[str, list[str]]:
     return path, []
 
 
-def domain(schema: schema_pb2.Schema | None, label_key: str) -> list[str]:
-    """Returns the labels that a schema lists for the feature, if any."""
-    if schema is None:
-        return []
-    domains = {domain.name: domain for domain in schema.string_domain}
-    for feature in schema.feature:
-        if feature.name == label_key:
-            if feature.HasField("string_domain"):
-                return list(feature.string_domain.value)
-            if feature.domain in domains:
-                return list(domains[feature.domain].value)
+def label_dtype(
+    statistics: types.Artifact | None,
+    schema: schema_pb2.Schema | None,
+    split: str,
+    label_key: str,
+) -> str | None:
+    """Returns "bytes" or "int64", as the statistics or the schema have it, or None."""
+    if statistics is not None:
+        path, _ = locate(statistics, split)
+        for dataset in feature_statistics.read_datasets(path):
+            for feature in dataset.features:
+                name = feature.name or ".".join(feature.path.step)
+                if name == label_key and feature.type in _OF_STATISTICS:
+                    return _OF_STATISTICS[feature.type]
+    for feature in schema.feature if schema else ():
+        if feature.name == label_key and feature.type in _OF_SCHEMA:
+            return _OF_SCHEMA[feature.type]
+    return None
+
+
+def domain(
+    schema: schema_pb2.Schema | None, label_key: str, label_dtype: str
+) -> list[str]:
+    """Returns the labels that a schema lists for the feature, if any.
+
+    Those of a string_domain, or for integers all from min to max of the int_domain; but
+    not -1, which Transform has in the domain of a vocabulary for what is not in it.
+    """
+    strings = schema.string_domain if schema else ()
+    domains = {domain.name: domain for domain in strings}
+    for feature in schema.feature if schema else ():
+        if feature.name != label_key:
+            continue
+        if label_dtype == "int64":
+            found = feature.int_domain
+            if not found.HasField("min") or not found.HasField("max"):
+                return []
+            low = 0 if found.min == -1 else found.min
+            if found.max - low >= _MOST_INTEGERS:
+                return []
+            return [str(number) for number in range(low, found.max + 1)]
+        if feature.HasField("string_domain"):
+            return list(feature.string_domain.value)
+        if feature.domain in domains:
+            return list(domains[feature.domain].value)
     return []
 
 

@@ -81,9 +81,21 @@ def count_labels(
 
 
 def find_spec(
-    files: RecordFiles, label_key: str, group_by: Sequence[ColumnSpec] = ()
+    files: RecordFiles,
+    label_key: str,
+    group_by: Sequence[ColumnSpec] = (),
+    label_dtype: str | None = None,
 ) -> CountSpec:
     """Returns what to count, with types as the first records have them.
+
+    Where these lack a feature, the whole first file is looked through for it.
+
+    Args:
+      files: the files.
+      label_key: the label feature.
+      group_by: columns of groups.
+      label_dtype: type of the label feature if the first records lack it, where it is
+        known from elsewhere.
 
     Raises:
       ValueError: a column is not there, has floats but no boundaries or bytes and
@@ -92,6 +104,7 @@ def find_spec(
     columns = []
     for column in group_by:
         name = column_name(column)
+        files.features.look_everywhere(name)
         dtype = files.features.dtype("column of group_by", name)
         boundaries = column.boundaries if isinstance(column, Bucket) else None
         if isinstance(column, Bucket) and boundaries is None:
@@ -108,8 +121,10 @@ def find_spec(
         if kind == "bytes" and boundaries is not None:
             raise ValueError(f"Bucket {name!r} needs numbers, the feature has bytes.")
         columns.append(Column(name, kind, boundaries=boundaries))
-    dtype = files.features.label_dtype(label_key)
-    return CountSpec(label_key, dtype, tuple(columns))
+    if label_dtype is None or files.features.has(label_key):
+        files.features.look_everywhere(label_key)
+        label_dtype = files.features.label_dtype(label_key)
+    return CountSpec(label_key, label_dtype, tuple(columns))
 
 
 def count_files(
