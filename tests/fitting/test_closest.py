@@ -33,9 +33,9 @@ def long_tailed(num_labels=30, num_records=1500, seed=0) -> LabelCounts:
 
 
 def sides(plan):
-    """Returns how far each label's share went towards its target, if negative away."""
-    natural, target = plan.natural_shares, np.array(plan.target)
-    return np.sign(target - natural) * (plan.predicted_shares - natural) / natural
+    """Returns how much more often each label comes, if B raises it; else less often."""
+    side = np.sign(np.array(plan.target) - plan.natural_shares)
+    return side * (plan.emission_ratios - 1)
 
 
 @pytest.mark.parametrize("target", ["uniform", "sqrt"])

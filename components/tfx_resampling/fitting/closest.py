@@ -47,17 +47,12 @@ _WORK = 50_000_000
 _LARGEST_EXPONENT = 30.0
 # |log T| at most, where a search goes on from another one's end.
 _START = 3.0
-# Weights of the conditions beside the distance, which is at most 1. A label that is on
-# the wrong side of its natural rate costs more than it can ever gain.
+# Weight of the number of records beside the distance, which is at most 1.
 _SIZE_WEIGHT = 1.0
-_SIDE_WEIGHT = 4.0
-# Those that are tried where a label is still on the wrong side.
-_SIDE_WEIGHTS = (40.0, 400.0)
-# By how much of its natural rate a label is to stay on its side, so that what is
-# smoothed holds exactly.
-_SIDE_MARGIN = 2e-3
 # Relative to its natural rate, by how much a label is beyond it that is astray.
 _ASTRAY = 1e-6
+# Fewer evaluations than this are for fewer weights of concentration.
+_FEW_EVALUATIONS = 500
 # Weights of concentration (module docstring): of the closest plan, and of those that
 # are tried for a larger effective sample size.
 _CONCENTRATIONS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 1.0)
@@ -86,18 +81,35 @@ class Candidate:
     astray: tuple[int, ...]
 
 
+class _Sides(NamedTuple):
+    """How labels are kept on their side of their natural rate.
+
+    Attributes:
+      weight: of how far they are beyond it; more than they can ever gain.
+      margin: by how much of it they are to stay away from it, so that what is smoothed
+        holds exactly.
+    """
+
+    weight: float
+    margin: float
+
+
+# The next one where that of before does not do.
+_SIDES = (_Sides(4.0, 2e-3), _Sides(40.0, 1e-2), _Sides(400.0, 5e-2))
+
+
 class _Task(NamedTuple):
     """Weights of what is minimised beside the distance.
 
     Attributes:
       concentration: of log(records / effective sample size).
       reward: of log(records), where their number is open; negative for small epochs.
-      side: of how far labels are beyond their natural rate.
+      sides: how labels are kept on their side.
     """
 
     concentration: float
     reward: float
-    side: float
+    sides: "_Sides"
 
 
 class Closest:
@@ -140,10 +152,6 @@ class Closest:
         # Occurrences of a label per record, in units of how many labels a record has
         # naturally: then the natural rates are the natural shares.
         self._rate = self._weights.sum() / counts.sum()
-        margin = self._side * _SIDE_MARGIN * self._natural
-        self._limit = self._natural + np.where(
-            np.abs(margin) < np.abs(target - self._natural), margin, 0.0
-        )
         self._low = np.log(low) if low > 0 else -np.inf
         self._high = np.log(high) if high > 0 else -np.inf
         self._num_records = num_records
@@ -156,25 +164,37 @@ class Closest:
         Args:
           factors: float64 [labels], T to begin with.
         """
-        exponents, found = self._exponents(factors), []
-        budget = self._evaluations // 2
-        for concentration in _CONCENTRATIONS:
-            task = _Task(concentration, 0.0, _SIDE_WEIGHT)
+        # Where a step takes long, only a few are weighed.
+        is_large = self._evaluations < _FEW_EVALUATIONS
+        first, *others = _CONCENTRATIONS[:: 3 if is_large else 1]
+        # All factors 1 keep every label on its side.
+        starts = [factors] if is_large else [factors, np.ones(len(factors))]
+        found = []
+        budget = self._evaluations // (2 * len(starts))
+        for start in map(self._exponents, starts):
+            found.append(self._solved(start, _Task(first, 0.0, _SIDES[0]), budget))
+            latest = found[-1:]
+            for sides in _SIDES[1:]:
+                if not all(each.astray for each in latest):
+                    break
+                begin = [self._exponents(latest[-1].factors), start]
+                task = _Task(first, 0.0, sides)
+                latest = [self._solved(each, task, budget) for each in begin]
+                found += latest
+        last = min(found, key=lambda each: each.distance)
+        for concentration in others:
             # Far beyond the bounds nothing changes with the exponents: those of the
             # last solution are drawn in to begin with.
-            start = np.clip(exponents, -_START, _START) if found else exponents
-            exponents = self._sized(self._sharpened(start, task, _WIDTHS, budget))
-            found.append(self._candidate(exponents))
-            # Those that go on from a solution share as much as the first one had.
-            budget = self._evaluations // (2 * len(_CONCENTRATIONS))
-        for weight in _SIDE_WEIGHTS:
-            if not all(each.astray for each in found):
-                break
-            task = _Task(_CONCENTRATIONS[0], 0.0, weight)
-            start = self._exponents(found[0].factors)
-            ends = self._sized(self._sharpened(start, task, _WIDTHS[-3:], budget))
-            found.append(self._candidate(ends))
+            start = np.clip(self._exponents(last.factors), -_START, _START)
+            task = _Task(concentration, 0.0, _SIDES[0])
+            last = self._solved(start, task, self._evaluations // (2 * len(others)))
+            found.append(last)
         return found
+
+    def _solved(self, start: np.ndarray, task: _Task, budget: int) -> Candidate:
+        return self._candidate(
+            self._sized(self._sharpened(start, task, _WIDTHS, budget))
+        )
 
     def sizes(self, factors: np.ndarray, is_smallest: bool) -> list[Candidate]:
         """Returns what was found for epochs of several sizes.
@@ -188,7 +208,7 @@ class Closest:
         budget = self._evaluations // (len(_REWARDS) * len(starts))
         found = []
         for reward in _REWARDS:
-            task = _Task(_CONCENTRATIONS[0], sign * reward, 10 * _SIDE_WEIGHT)
+            task = _Task(_CONCENTRATIONS[0], sign * reward, _SIDES[1])
             ends = [
                 self._candidate(self._sharpened(start, task, _WIDTHS, budget))
                 for start in starts
@@ -258,7 +278,10 @@ class Closest:
         return np.exp(raw), slope
 
     def _minimise(self, start, task: _Task, width, share_width, iterations: int):
-        weight, reward, side_weight = task
+        weight, reward, (side_weight, margin) = task
+        limit = self._natural + self._side * np.minimum(
+            margin * self._natural, np.abs(self._target - self._natural) / 2
+        )
         smoothing = share_width / len(self._target)
         total = self._weights.sum()
 
@@ -274,7 +297,7 @@ class Closest:
             by_share = 0.5 * gap / root
             # How far a label is beyond its natural rate, x: x^2 / (x + smoothing).
             rates = counts / records * self._rate
-            over = np.maximum(0.0, self._side * (self._limit - rates))
+            over = np.maximum(0.0, self._side * (limit - rates))
             value += side_weight * (over * over / (over + smoothing)).sum()
             by_rate = (
                 -side_weight

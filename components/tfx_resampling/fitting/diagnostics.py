@@ -4,7 +4,10 @@ Counts per label need nothing else; what depends on which labels occur together 
 there only where label sets are known.
 """
 
+from typing import Any
+
 import numpy as np
+import scipy.sparse
 
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.factors import RecordRule
@@ -139,34 +142,32 @@ def unreached(
       rule: the bounds of repeat factors.
     """
     num_labels = len(labels)
-    owner = np.repeat(np.arange(len(label_sets.weights)), label_sets.lengths)
-    at_bound = {
-        f"max_factor {rule.max_factor:g}": factors
-        >= rule.max_factor * (1 - _BOUND_TOLERANCE),
-        f"min_factor {rule.min_factor:g}": factors
-        <= rule.min_factor * (1 + _BOUND_TOLERANCE),
-    }
+    at_most, at_least = _at_bounds(factors, rule)
+    num_sets = label_sets.label_totals(np.ones(len(factors)), num_labels)
+    binding = [
+        (f"{name} {bound:g}", label_sets.label_totals(at_bound, num_labels))
+        for name, bound, at_bound in (
+            ("max_factor", rule.max_factor, at_most),
+            ("min_factor", rule.min_factor, at_least),
+        )
+    ]
     missed = np.flatnonzero(
         np.abs(predicted - target) > np.maximum(_SHARE_TOLERANCE, 0.01 * target)
     )
+    company = _company(label_sets, num_labels)
     result, gaps = {}, {}
     for label in missed:
-        sets = owner[label_sets.indices == label]
         too_low = predicted[label] < target[label]
         verb = "below" if too_low else "above"
         parts = []
-        # Labels that are in every one of this label's sets.
-        members = label_sets.indices[np.isin(owner, sets)]
-        always = np.bincount(members, minlength=num_labels) == len(sets)
-        always[label] = False
-        if len(sets) and always.any():
-            others = [labels[i] for i in np.flatnonzero(always)]
+        if others := [labels[i] for i in company.get(label, ())]:
             parts.append(f"occurs only together with {_some(others)}")
-        names = list(at_bound)
-        for name in names[:1] if too_low else names[1:]:
-            binding = int(at_bound[name][sets].sum())
-            if binding:
-                parts.append(f"{name} binds for {binding} of {len(sets)} label sets")
+        bound, bound_sets = binding[0 if too_low else 1]
+        if bound_sets[label]:
+            parts.append(
+                f"{bound} binds for {bound_sets[label]:.0f} of {num_sets[label]:.0f} "
+                "label sets"
+            )
         # What is held back by a bound, or by company, is the cause of the others.
         gaps[labels[label]] = (not parts, -abs(predicted[label] - target[label]))
         if not parts:
@@ -180,6 +181,21 @@ def unreached(
             f"{100 * target[label]:.2f}%): {'; '.join(parts)}"
         )
     return {name: result[name] for name in sorted(result, key=gaps.__getitem__)}
+
+
+def _company(label_sets: LabelSets, num_labels: int) -> dict[int, list[int]]:
+    """Returns label -> other labels that are in every one of its label sets."""
+    members: Any = scipy.sparse.csr_matrix(
+        (np.ones(len(label_sets.indices)), label_sets.indices, label_sets.indptr),
+        shape=(len(label_sets.weights), num_labels),
+    )
+    together = (members.T @ members).tocoo()
+    always = together.data == together.diagonal()[together.row]
+    result = {}
+    for label, other in zip(together.row[always], together.col[always]):
+        if label != other:
+            result.setdefault(int(label), []).append(int(other))
+    return {label: sorted(others) for label, others in result.items()}
 
 
 def _at_bounds(factors: np.ndarray, rule: RecordRule) -> tuple[np.ndarray, np.ndarray]:

@@ -314,19 +314,14 @@ def _fit(
 def _fit_notes(found: _Fit, counts: LabelCounts, config: PlannerConfig) -> list[str]:
     """Returns what a fit costs: labels on the wrong side, and small epochs."""
     notes = []
-    if found.chosen.astray:
+    # Where the target is reached, only the number of labels per record has changed.
+    if found.chosen.astray and found.chosen.distance > config.tolerance:
         names = [counts.groups[i] for i in found.chosen.astray]
-        is_reached = found.chosen.distance <= config.tolerance
         notes.append(
             f"Emitted less often than naturally though their share is to rise, or more "
-            f"often though it is to fall: {_some(names)}. "
-            + (
-                "The target is reached: the records of an epoch have another number of "
-                "labels on average."
-                if is_reached
-                else "The bounds, and the labels they occur with, force it: widen "
-                "min_factor and max_factor, or choose a nearer target."
-            )
+            f"often though it is to fall: {_some(names)}. The bounds, and the labels "
+            "they occur with, force it: widen min_factor and max_factor, or choose a "
+            "nearer target."
         )
     if config.size == "undersample":
         others = [
