@@ -6,7 +6,7 @@ import re
 import pytest
 import tfx_resampling as tr
 from tfx import types
-from tfx.types.standard_artifacts import ExampleStatistics
+from tfx.types.standard_artifacts import Examples, ExampleStatistics
 from tfx_resampling import artifacts
 from tfx_resampling.core.counts import LabelCounts
 
@@ -42,3 +42,46 @@ def test_errors_name_the_path(tmp_path):
     (tmp_path / "plan.json").write_text(newer)
     with pytest.raises(ValueError, match="plan.json.*schema_version 3.*Upgrade"):
         artifacts.read_plan(str(tmp_path))
+
+
+def examples(span=None, version=None) -> Examples:
+    """Returns what ExampleGen writes: custom properties."""
+    made = Examples()
+    if span is not None:
+        made.set_int_custom_property("span", span)
+    if version is not None:
+        made.set_int_custom_property("version", version)
+    return made
+
+
+def test_the_span_of_the_latest_source_is_carried_on():
+    sources = [examples(3, 9), examples(), examples(7, 1), examples(7, 2)]
+    target = Examples()
+    artifacts.carry_span(sources, target)
+    assert (target.span, target.version) == (7, 2)
+    # Where resolvers look.
+    assert target.get_int_custom_property("span") == 7
+    plan = tr.ResamplePlan()
+    artifacts.carry_span([target], plan)
+    assert plan.get_int_custom_property("version") == 2
+
+
+def test_spans_of_every_form_are_read():
+    of_text, declared = examples(), ExampleStatistics()
+    of_text.set_string_custom_property("span", "12")
+    declared.span = 12
+    of_kubeflow = examples()
+    of_kubeflow.set_float_custom_property("span", 12.0)
+    for source in (of_text, declared, of_kubeflow):
+        target = Examples()
+        artifacts.carry_span([source], target)
+        assert target.get_int_custom_property("span") == 12
+        assert not target.has_custom_property("version")
+
+
+def test_without_a_span_none_is_made_up():
+    target = Examples()
+    artifacts.carry_span([examples(), ExampleStatistics()], target)
+    assert not target.has_custom_property("span")
+    artifacts.carry_span([examples(0)], target)
+    assert target.has_custom_property("span")

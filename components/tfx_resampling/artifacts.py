@@ -2,6 +2,7 @@
 
 import html
 import os
+from collections.abc import Sequence
 
 from tfx import types
 from tfx.components.util import examples_utils
@@ -133,6 +134,42 @@ def load_plan(fn_args) -> Plan | None:
     if hyperparameters.get(PLAN_KEY):
         return Plan.from_json(hyperparameters[PLAN_KEY])
     return None
+
+
+_OF_SPAN = ("span", "version")
+
+
+def carry_span(sources: Sequence[types.Artifact], target: types.Artifact) -> None:
+    """Gives an artifact the span and version of those that it is made of.
+
+    Of several, those of the latest. They are where ExampleGen puts them, in custom
+    properties, which resolvers read; and in declared ones, where the type has them.
+    """
+
+    def numbers(artifact: types.Artifact) -> tuple[int, int]:
+        span, version = (_number(artifact, name) for name in _OF_SPAN)
+        return -1 if span is None else span, -1 if version is None else version
+
+    latest = max(sources, key=numbers)
+    for name in _OF_SPAN:
+        value = _number(latest, name)
+        if value is None:
+            continue
+        target.set_int_custom_property(name, value)
+        if _declares(target, name):
+            setattr(target, name, value)
+
+
+def _number(artifact: types.Artifact, name: str) -> int | None:
+    if artifact.has_custom_property(name):
+        # Older TFX writes text; Kubeflow, numbers with a point.
+        return int(float(str(artifact.get_custom_property(name))))
+    # 0 is also what components write that look for it there, and not where it is.
+    return getattr(artifact, name) or None if _declares(artifact, name) else None
+
+
+def _declares(artifact: types.Artifact, name: str) -> bool:
+    return name in (artifact.PROPERTIES or {})
 
 
 def split_files(examples: list[types.Artifact], split: str) -> list[str]:

@@ -111,7 +111,9 @@ def test_wrong_options_are_refused_when_the_pipeline_is_built(options, message):
 @pytest.mark.fast
 def test_materialize(tmp_path):
     examples = make_examples(tmp_path / "examples")
+    examples.set_int_custom_property("span", 7)
     output = execute(tmp_path, examples, num_shards=3)
+    assert output.get_int_custom_property("span") == output.span == 7
     assert output.split_names == examples.split_names
     assert examples_utils.get_payload_format(output) == (
         PayloadFormat.FORMAT_TF_EXAMPLE
@@ -127,6 +129,7 @@ def test_materialize(tmp_path):
     assert output.get_string_custom_property("resampled") == "materialize"
     assert output.get_int_custom_property("train_emitted") == found.total()
     assert output.get_int_custom_property("train_read") == len(TRAIN)
+    assert output.get_int_custom_property("train_written") == found.total()
 
 
 def test_stratify_and_several_splits(tmp_path):
@@ -139,6 +142,8 @@ def test_stratify_and_several_splits(tmp_path):
     for split in ("train", "eval"):
         layout = read_manifest(f"{output.uri}/Split-{split}")
         assert layout is not None and layout.mode == "stratify"
+    assert output.get_int_custom_property("train_written") == len(TRAIN)
+    assert not output.has_custom_property("train_emitted")  # Nothing is, as yet.
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for warning in plan.warnings:
             logging.warning("%s", warning)
         _write(plan, counts, output_dict)
+        given = (spec.EXAMPLES_KEY, spec.STATISTICS_KEY)
+        artifacts.carry_span(
+            [artifact for key in given for artifact in input_dict.get(key, ())],
+            artifact_utils.get_single_instance(output_dict[spec.RESAMPLE_PLAN_KEY]),
+        )
 
     def _counts(
         self,

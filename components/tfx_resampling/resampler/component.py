@@ -40,8 +40,10 @@ class Resampler(base_beam_component.BaseBeamComponent):
     ```
 
     Component `outputs` contains:
-      - `examples`: channel of type `standard_artifacts.Examples`, with the splits and
-        the payload format of the input.
+      - `examples`: channel of type `standard_artifacts.Examples`, with the splits, the
+        payload format, the span and the version of the input. Its custom properties
+        "train_read", "train_corrupt" and "train_written" count records of a split that
+        was resampled; of mode "materialize" also "train_dropped" and "train_emitted".
     """
 
     SPEC_CLASS = spec.ResamplerSpec

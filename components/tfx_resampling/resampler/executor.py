@@ -72,9 +72,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for split in splits:
             manifest = manifests[uris[split]]
             logging.info("Split %r:\n%s", split, _as_text(plan, manifest))
-            for name, number in manifest.counts.items():
+            for name, number in _counts(manifest).items():
                 output.set_int_custom_property(f"{split}_{name}", number)
         output.set_string_custom_property("resampled", options.mode)
+        artifacts.carry_span(examples, output)
+
+
+def _counts(manifest: Manifest) -> dict[str, int]:
+    """Returns what properties count; of what is stratified nothing is emitted yet."""
+    counts = {**manifest.counts, "written": sum(manifest.records)}
+    if manifest.mode == "stratify":
+        del counts["dropped"], counts["emitted"]
+    return counts
 
 
 def _pass_through(files: list[str], directory: str, how: str) -> None:
@@ -108,7 +117,7 @@ def _as_text(plan: Plan, manifest: Manifest) -> str:
     counts = manifest.counts
     lines = [
         f"{counts['read']:,} records read, {counts['corrupt']:,} corrupt left out, "
-        f"{len(manifest.names):,} shards written"
+        f"{sum(manifest.records):,} written to {len(manifest.names):,} shards"
     ]
     if manifest.mode == "materialize":
         epochs = range(manifest.start_epoch, manifest.start_epoch + manifest.epochs)
