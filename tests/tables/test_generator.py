@@ -89,6 +89,27 @@ def test_counts_follow_the_weights_at_every_prefix():
         assert np.abs(lags).max() < 1
 
 
+@pytest.mark.long
+def test_a_process_ends_whose_iterator_is_global():
+    code = (
+        "from tests.tables.test_generator import *;"
+        "iterator = iter(DataGenerator(SAMPLES, batch_size=4, repeat=True));"
+        "print(next(iterator)['id'].shape)"
+    )
+    # Without its end at exit, one of two hangs.
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    try:
+        said = [process.communicate(timeout=120)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert said == [b"(4,)\n"] * 3
+    assert [process.returncode for process in running] == [0] * 3
+
+
 @pytest.mark.long  # test_order has it for the order alone.
 def test_the_same_seed_in_a_new_process():
     code = (

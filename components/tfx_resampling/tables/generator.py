@@ -1,7 +1,10 @@
 """`DataGenerator`: batches of samples that are drawn from a table."""
 
+import atexit
 import copy
 import dataclasses
+import functools
+import gc
 import math
 import numbers
 import secrets
@@ -289,6 +292,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _batches(self, epoch: int) -> tf.data.Dataset:
         """Returns batches of samples as they are drawn."""
+        _end_iterators_at_exit()
         rows = tf.data.Dataset.from_generator(
             lambda: self._order.blocks(epoch),
             output_signature=tf.TensorSpec([None], tf.int64),
@@ -370,6 +374,25 @@ class StratifiedSampler:
         return DataGenerator(
             samples, shuffle=shuffle, repeat=repeat, **{**options, **kwargs}
         )
+
+
+@functools.cache
+def _end_iterators_at_exit() -> None:
+    """Makes the process end, also where an iterator of a generator is still alive.
+
+    TensorFlow waits for the thread that draws ahead before it deletes an iterator, and
+    that thread for Python, which runs no other thread any more when it deletes what is
+    global. So iterators end before that, as exit handlers run.
+    """
+    atexit.register(_end_iterators)
+
+
+def _end_iterators() -> None:
+    is_iterator = functools.cache(lambda kind: issubclass(kind, tf.data.Iterator))
+    for each in gc.get_objects():
+        # Not isinstance, which asks lazily loaded modules for their class.
+        if is_iterator(type(each)):
+            vars(each).clear()
 
 
 def _parsed_repeat(repeat: Any) -> bool | int:
