@@ -130,7 +130,7 @@ class TestDask:
         path = tmp_path / "counted"
 
         def write(counted):
-            path.write_text(repr(dict(counted)))
+            path.write_text(repr(dict(counted.records)))
             return counted
 
         spec = count.CountSpec("label", "bytes")

@@ -425,3 +425,32 @@ def test_interrupted_nothing_is_left(tmp_path, pattern):
     assert process.wait(60) == 130, log.read_text()
     assert log.read_text().strip() == "interrupted; nothing was written."
     assert sorted(os.listdir(tmp_path)) == ["log.txt", "plan.json", "records"]
+
+
+def test_check_names_duplicates(run, tmp_path):
+    # 40 rows, each 50 times; a plan of some seed misses its counts by far.
+    records = [
+        tfrecords.example({"x": i % 40, "label": b"ab"[i % 2 : i % 2 + 1]})
+        for i in range(2_000)
+    ]
+    tfrecords.spread(tmp_path, records, 2)
+    flags = ["--examples", "part-*", "--label-key=label", "--size=records:300"]
+    code, _, errors = run("plan", *flags)
+    assert code == 1 and "2,000 records have 40 identities" in errors
+    outcomes = set()
+    for seed in range(4):
+        options = ["--on-duplicates=warn", f"--seed={seed}"]
+        code, _, errors = run("plan", *flags, *options)
+        assert code == 0
+        code, output, _ = run("check", "plan.json", "--examples", "part-*", "--json")
+        found = json.loads(output)
+        assert found["distinct"] == 40 and code == (found["outside"] > 0)
+        assert found["of_duplicates"] == found["outside"]
+        outcomes.add(code)
+        if code:
+            _, output, _ = run("check", "plan.json", "--examples", "part-*")
+            assert "2,000 records have 40 identities" in " ".join(output.split())
+    assert 1 in outcomes
+    code, output, _ = run("plan", *flags, "--on-duplicates=position")
+    assert code == 0 and "known by their position" in " ".join(output.split())
+    assert run("check", "plan.json", "--examples", "part-*")[0] == 0

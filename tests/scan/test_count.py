@@ -1,11 +1,16 @@
 """Counting labels of files: exact totals and label sets, and clear errors."""
 
+import dataclasses
 import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.identity import Identity
+from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.options import InputOptions
+from tfx_resampling.scan.audit import check_plan
 from tfx_resampling.scan.count import count_labels
 
 from tests import tfrecords
@@ -134,3 +139,66 @@ def test_a_broken_file_is_not_counted_in_part(tmp_path):
         file.truncate(os.path.getsize(name) - 60)
     with pytest.raises(tf.errors.InvalidArgumentError, match="x.tfrecord"):
         count_labels(name, "label")
+
+
+# As a table without ids has them: 60 rows, each of them 35 times on average.
+TABLE = [
+    tfrecords.example({"id": i, "x": i % 60, "label": b"aab"[i % 3 : i % 3 + 1]})
+    for i in np.random.default_rng(0).integers(0, 60, 2_100).tolist()
+]
+PLANNED = dict(target={"a": 100, "b": 70})
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return tfrecords.spread(tmp_path_factory.mktemp("table"), TABLE, files=2)
+
+
+@pytest.mark.long
+def test_records_that_share_an_identity_are_counted(table, tmp_path):
+    counts = count_labels(table, "label")
+    assert counts.duplicates.num_distinct == 60
+    assert np.all(np.array(counts.duplicates.inflation) > 30)
+    by_id = count_labels(table, "label", identity=Identity(key_features=("id", "x")))
+    assert by_id.duplicates.inflation == counts.duplicates.inflation
+    by_group = count_labels(table, "label", group_by=["x"])
+    assert min(by_group.duplicates.inflation) > 15
+    # Each one of its own: the records are the same, but for an id.
+    counts = count_labels(
+        tfrecords.write(tmp_path / "x", tfrecords.labeled("aab" * 20)), "label"
+    )
+    assert counts.duplicates.num_distinct == 60
+    assert counts.duplicates.inflation == (1.0, 1.0)
+    position = count_labels(table, "label", identity=Identity("position"))
+    assert position.duplicates.num_distinct == len(TABLE)
+
+
+@pytest.mark.long
+def test_a_table_of_few_rows_is_refused_or_told_apart_by_position(table):
+    counts = count_labels(table, "label")
+    with pytest.raises(
+        ValueError,
+        match=r"2,100 records have 60 identities \(the content of the record\).* "
+        r"2 labels off \('a', 'b'\).*Name key_features .* identity='position'",
+    ):
+        make_plan(counts, PlannerConfig("label", **PLANNED))
+    warned = make_plan(counts, PlannerConfig("label", on_duplicates="warn", **PLANNED))
+    assert warned.identity == "content" and "60 identities" in warned.warnings[0]
+    off = 0
+    for seed in range(3):
+        config = PlannerConfig("label", on_duplicates="position", seed=seed, **PLANNED)
+        plan = make_plan(counts, config)
+        assert plan.identity == "position"
+        assert plan.diagnostics["distinct_records"] == 60
+        assert "known by their position instead" in plan.warnings[0]
+        assert not check_plan(table, plan).is_outside.any()
+        found = check_plan(table, dataclasses.replace(warned, seed=seed))
+        assert found.num_distinct == 60
+        off += found.is_outside.any()
+        assert (found.is_of_duplicates == found.is_outside).all()
+    assert off
+
+
+def test_what_has_no_chance_in_it_stands_any_duplicates(table):
+    counts = count_labels(table, "label")
+    assert make_plan(counts, PlannerConfig("label", target="natural")).is_natural

@@ -1,25 +1,23 @@
 """Counts label sets and groups with Beam: one pass, memory of the distinct ones."""
 
-import collections
-
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from tfx_resampling.beam.read import NAMESPACE
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
-from tfx_resampling.scan.count import CountSpec, count_files
+from tfx_resampling.scan.count import Counted, CountSpec, count_files
 
 # Nothing here has type hints that Beam would read: it does not know those of a Counter.
 
 
 class CountLabelSets(beam.PTransform):
-    """File names -> one Counter of `scan.count.Key` -> number of records.
+    """File names -> one `scan.count.Counted`: records by labels and columns.
 
     The files are read in the workers, by TensorFlow, which is many times faster than
     Beam's own reader in Python; a file is the unit of work. What travels between
-    workers is a Counter per file. Counters: `records` and `files` in the namespace
-    "tfx_resampling".
+    workers is what was counted in each file. Counters: `records` and `files` in the
+    namespace "tfx_resampling".
 
     Attributes:
       spec: a `CountSpec`, what to count.
@@ -38,7 +36,7 @@ class CountLabelSets(beam.PTransform):
             | "SpreadFiles" >> beam.Reshuffle()
             | "CountFile" >> beam.ParDo(_CountFile(self.spec))
             # Defaults are a side input, which not all runners have.
-            | "AddUp" >> beam.CombineGlobally(_AddCounters()).without_defaults()
+            | "AddUp" >> beam.CombineGlobally(_AddUp()).without_defaults()
         )
 
 
@@ -51,23 +49,19 @@ class _CountFile(beam.DoFn):
     def process(self, name):
         found = count_files(RecordFiles((name,)), self._spec, InputOptions())
         self._files.inc()
-        self._records.inc(sum(found.values()))
+        self._records.inc(found.records.total())
         yield found
 
 
-class _AddCounters(beam.CombineFn):
+class _AddUp(beam.CombineFn):
     def create_accumulator(self):
-        return collections.Counter()
+        return Counted.merged([])
 
     def add_input(self, accumulator, found):
-        accumulator.update(found)
-        return accumulator
+        return Counted.merged([accumulator, found])
 
     def merge_accumulators(self, accumulators):
-        merged = collections.Counter()
-        for accumulator in accumulators:
-            merged.update(accumulator)
-        return merged
+        return Counted.merged(accumulators)
 
     def extract_output(self, accumulator):
         return accumulator

@@ -52,9 +52,16 @@ def check_command(plan, examples, as_json, **reading):
         )
     ]
     num_outside = int(found.is_outside.sum())
+    num_of_duplicates = int(found.is_of_duplicates.sum())
     if as_json:
         common.write_json(
-            {"rows": rows, "outside": num_outside, "corrupt": found.num_corrupt}
+            {
+                "rows": rows,
+                "outside": num_outside,
+                "of_duplicates": num_of_duplicates,
+                "distinct": found.num_distinct,
+                "corrupt": found.num_corrupt,
+            }
         )
     else:
         cells = [
@@ -73,6 +80,14 @@ def check_command(plan, examples, as_json, **reading):
             *("label", "natural", "predicted", "realised", "difference", "bound", ""),
         ]
         notes = [f"{num_outside:,} of {len(rows):,} counts are outside of their bound."]
+        if num_of_duplicates:
+            notes.append(
+                f"{num_of_duplicates:,} of them are so because records share an "
+                f"identity, and with it a uniform number: {found.natural[-1]:,} "
+                f"records have {found.num_distinct:,} identities ({plan.known_by}). "
+                "Plan with key_features that tell them apart, or with "
+                "identity='position'."
+            )
         if found.num_corrupt:
             notes.append(f"{found.num_corrupt:,} corrupt records were left out.")
         if plan.prediction != "exact":

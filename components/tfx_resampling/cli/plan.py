@@ -131,6 +131,7 @@ def _from_examples(
             names,
             config.label_key,
             group_by=config.group_by,
+            identity=config.known_by,
             options=options,
             progress=counted,
         )

@@ -25,6 +25,7 @@ COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
 UNLABELED = ("keep", "drop")
 ON_UNREACHABLE = ("warn", "error")
+ON_DUPLICATES = ("error", "position", "warn")
 PREFERENCES = ("distance", "samples")
 
 # Above this a float64 cannot hold `core.draws`' sums exactly for even two epochs, and
@@ -148,6 +149,9 @@ class PlannerConfig:
       key_features: features that identify a record together, a list of names or names
         with commas between them; empty for all features. One by itself must have one
         value in every record; of several, values may be missing.
+      on_duplicates: what to do about records that share an identity, and with it a
+        uniform number, where they would throw planned counts off: "error", "position"
+        (identity becomes "position" then) or "warn". Only where records are counted.
       unknown_labels: what a label or group that the plan does not know does to its
         record: "error", or the factor of such labels.
       on_unreachable: what to do about a target that the bounds or the data do not
@@ -192,6 +196,9 @@ class PlannerConfig:
     key_features: str | Sequence[str] = dataclasses.field(
         default=(), metadata={"format": format_names}
     )
+    on_duplicates: str = dataclasses.field(
+        default="error", metadata={"choices": ON_DUPLICATES}
+    )
     unknown_labels: str | float = "error"
     on_unreachable: str = dataclasses.field(
         default="warn", metadata={"choices": ON_UNREACHABLE}
@@ -216,6 +223,7 @@ class PlannerConfig:
         _set(self, "group_by", parse_columns(self.group_by))
         identity = Identity(self.identity, parse_names(self.key_features))
         _set(self, "key_features", identity.key_features)
+        check_choice("on_duplicates", self.on_duplicates, ON_DUPLICATES)
         check_choice("combine", self.combine, COMBINE_RULES)
         check_choice("prefer", self.prefer, PREFERENCES)
         check_choice("on_unreachable", self.on_unreachable, ON_UNREACHABLE)
@@ -239,6 +247,11 @@ class PlannerConfig:
                 f"size must be left out with target={self.target!r}, which fixes the "
                 f"factors itself, got {self.size!r}."
             )
+
+    @property
+    def known_by(self) -> Identity:
+        """What a record is known by."""
+        return Identity(self.identity, tuple(self.key_features))
 
     @property
     def unlabeled_factor(self) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfx_resampling.core.groups import Grouping
+from tfx_resampling.core.sharing import Duplicates
 from tfx_resampling.validate import check_choice
 
 LABEL_DTYPES = ("bytes", "int64")
@@ -70,6 +71,7 @@ class LabelCounts:
       label_sets: how labels occur together, where that is known.
       pairs: float64 [labels, labels], how many records have both labels; where that is
         all that is known of how labels occur together.
+      duplicates: how many records share an identity, where that is known.
       notes: what a reader of a plan made from these counts must know.
       source: provenance, JSON types only.
 
@@ -89,6 +91,7 @@ class LabelCounts:
     grouping: Grouping | None = None
     label_sets: LabelSets | None = None
     pairs: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    duplicates: Duplicates | None = None
     notes: tuple[str, ...] = ()
     source: Mapping = dataclasses.field(default_factory=dict)
 
@@ -141,8 +144,16 @@ class LabelCounts:
             label_sets = dataclasses.replace(
                 label_sets, indices=moved[label_sets.indices]
             )
+        duplicates = self.duplicates
+        if duplicates is not None:
+            inflation = dict(zip(self.groups, duplicates.inflation))
+            duplicates = dataclasses.replace(
+                duplicates,
+                inflation=tuple(inflation.get(label, 1.0) for label in ordered),
+            )
         return dataclasses.replace(
             self,
+            duplicates=duplicates,
             groups=tuple(ordered),
             classes=tuple(ordered),
             counts=tuple(count_of.get(label, 0) for label in ordered),

@@ -72,3 +72,6 @@ def format_names(names: tuple[str, ...]) -> str:
     """Returns names as one string, which `parse_names` reads back."""
     is_plain = not any("," in name or name.startswith("[") for name in names)
     return ",".join(names) if is_plain else json.dumps(names)
+
+
+CONTENT = Identity()

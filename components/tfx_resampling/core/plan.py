@@ -77,7 +77,8 @@ class Plan:
       diagnostics: what the plan does to the data, where it is known: "unreached" (label
         -> why its target share is not reached), "clipped" (label -> share of its
         records whose factor is at a bound), "imbalance" ("natural" and "predicted"
-        -> measures), "effective_sample_size", "largest_factor", "half_of_rarest", and
+        -> measures), "effective_sample_size", "largest_factor", "half_of_rarest",
+        "distinct_records" (number of identities, where records were counted) and
         "trade_off" (other plans that were weighed, closest first: "distance",
         "effective_sample_size", "records", "chosen"); see `fitting.diagnostics`.
       warnings: what a user of the plan should know.

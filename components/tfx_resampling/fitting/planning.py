@@ -32,6 +32,11 @@ _REACHED_AT_SIZE = 1e-4
 _SLACK = {"distance": 0.005, "samples": 0.06}
 # Relative error of a size that is worth a warning.
 _SIZE_MISSED = 0.005
+# What records of one identity may do to a label's number of samples: so many times the
+# variance, whose deviation is half of the bounds of `scan.audit` (4.5 deviations of
+# records with numbers of their own: 1 + (4.5 / 2)**2), or a deviation of this share of
+# the number that is planned. Beyond both, one seed in twenty misses the plan by far.
+_INFLATED, _DEVIATION = 6.0, 0.05
 # Share of unlabeled records in an epoch that is worth a warning.
 _MANY_UNLABELED = 0.2
 
@@ -66,8 +71,9 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
       config: the options.
 
     Raises:
-      ValueError: the target names labels that the data lacks, a size that cannot be, or
-        a target that is not reached and `on_unreachable` is "error".
+      ValueError: the target names labels that the data lacks, a size that cannot be, a
+        target that is not reached and `on_unreachable` is "error", or records that
+        share identities and `on_duplicates` is "error".
     """
     if counts.label_key != config.label_key:
         raise ValueError(
@@ -88,6 +94,10 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         details["trade_off"] = made.trade_off
     notes += _target_notes(details, emitted, target, config)
     notes += _unlabeled_notes(counts, config, emitted)
+    identity, found = _told_apart(counts, config, emitted)
+    notes += found
+    if counts.duplicates is not None:
+        details["distinct_records"] = counts.duplicates.num_distinct
     plan = Plan(
         label_key=counts.label_key,
         label_dtype=counts.label_dtype,
@@ -102,8 +112,8 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         num_unlabeled=counts.num_unlabeled,
         unlabeled_known=counts.unlabeled_known,
         seed=config.seed,
-        identity=config.identity,
-        key_features=tuple(config.key_features),
+        identity=identity,
+        key_features=() if identity == "position" else tuple(config.key_features),
         unknown_labels=config.unknown_labels,
         predicted=tuple(emitted.counts.tolist()),
         predicted_records=emitted.records
@@ -447,6 +457,51 @@ def _unlabeled_notes(
         f" beside {emitted.records:.0f} with labels. Set unlabeled to 'drop' or to a "
         "factor."
     ]
+
+
+def _told_apart(
+    counts: LabelCounts, config: PlannerConfig, emitted: Emission
+) -> tuple[str, list[str]]:
+    """Returns the kind of identity that the plan takes, and why.
+
+    Raises:
+      ValueError: records that share an identity would throw planned counts off, and
+        `on_duplicates` is "error".
+    """
+    found, sets, per_set = counts.duplicates, counts.known_sets, emitted.per_set
+    if found is None or sets is None or per_set is None:
+        return config.identity, []
+    if found.known_by != config.known_by:
+        return config.identity, []
+    fraction = per_set - np.floor(per_set)
+    single = sets.label_totals(
+        sets.weights * fraction * (1 - fraction), len(counts.groups)
+    )
+    inflation = np.array(found.inflation)
+    deviations = np.sqrt(single * np.maximum(inflation - 1, 0))
+    shown = deviations / np.maximum(emitted.counts, 1.0)
+    is_off = (inflation > _INFLATED) & (shown > _DEVIATION)
+    if not is_off.any():
+        return config.identity, []
+    worst = int(np.argmax(np.where(is_off, shown, 0)))
+    names = [counts.groups[i] for i in np.flatnonzero(is_off)]
+    words = (
+        f"{counts.num_records:,} records have {found.num_distinct:,} identities "
+        f"({found.known_by}), and records of one identity share one uniform number: "
+        "they are kept or dropped together. That throws the counts of "
+        f"{len(names)} labels off ({_some(names)}): an epoch has "
+        f"{emitted.counts[worst]:.0f} +- {deviations[worst]:.0f} samples of "
+        f"{counts.groups[worst]!r}."
+    )
+    if config.on_duplicates == "position":
+        return "position", [f"{words} Records are known by their position instead."]
+    if config.on_duplicates == "warn":
+        return config.identity, [words]
+    raise ValueError(
+        f"records must have identities of their own: {words} Name key_features that "
+        "tell them apart, or set identity='position' (file name and number of the "
+        "record), or on_duplicates='position' or 'warn'."
+    )
 
 
 def _check_reached(plan: Plan, tolerance: float) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from tfx_resampling.beam import CountLabelSets
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.groups import ColumnSpec
+from tfx_resampling.core.identity import Identity
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.planner import spec, statistics
@@ -34,6 +34,7 @@ def from_examples(
     split: str,
     label_key: str,
     group_by: Sequence[ColumnSpec],
+    identity: Identity,
     make_pipeline: Callable[[], beam.Pipeline],
     scratch: str,
     label_dtype: str | None = None,
@@ -45,6 +46,7 @@ def from_examples(
       split: name of the split.
       label_key: the label feature, bytes or int64.
       group_by: columns of groups, all boundaries known; empty to count label sets.
+      identity: what records are known by.
       make_pipeline: makes the Beam pipeline that counts.
       scratch: directory, reachable from the workers, for the counts.
       label_dtype: type of the label feature, if known; as `count.find_spec`.
@@ -54,7 +56,9 @@ def from_examples(
         there, no records, or a feature that cannot be counted.
     """
     files = split_files(examples, split)
-    spec = count.find_spec(RecordFiles(tuple(files)), label_key, group_by, label_dtype)
+    spec = count.find_spec(
+        RecordFiles(tuple(files)), label_key, group_by, identity, label_dtype
+    )
     counted = _count(files, spec, make_pipeline, scratch)
     return count.to_label_counts(
         counted,
@@ -63,7 +67,7 @@ def from_examples(
     )
 
 
-def _count(files, spec: count.CountSpec, make_pipeline, scratch: str) -> Counter:
+def _count(files, spec: count.CountSpec, make_pipeline, scratch: str) -> count.Counted:
     """Runs the pipeline; the result comes back by a file, as from any runner."""
     path = os.path.join(scratch, "label_sets.pickle")
     with make_pipeline() as pipeline:
@@ -148,6 +152,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 config.split,
                 config.label_key,
                 statistics.with_boundaries(config.group_by, artifact, config.split),
+                config.known_by,
                 self._make_beam_pipeline,
                 scratch,
                 statistics.label_dtype(

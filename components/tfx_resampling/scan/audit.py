@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.core.sharing import Collector
 from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.decision.rule import DecisionRule, num_found
 from tfx_resampling.options import InputOptions
@@ -31,6 +32,9 @@ class Realised:
       predicted: float64 [labels + 1], those that the plan predicts.
       bounds: float64 [labels + 1], how far these two may be apart, `bound`.
       num_corrupt: records that were left out.
+      num_distinct: number of identities of the records.
+      inflation: float64 [labels + 1], by how much larger the variance of a count is
+        since records share identities (`core.sharing`).
     """
 
     natural: np.ndarray
@@ -38,11 +42,19 @@ class Realised:
     predicted: np.ndarray
     bounds: np.ndarray
     num_corrupt: int
+    num_distinct: int
+    inflation: np.ndarray
 
     @property
     def is_outside(self) -> np.ndarray:
         """Bool [labels + 1], whether a count is off by more than its bound."""
         return np.abs(self.emitted - self.predicted) > self.bounds
+
+    @property
+    def is_of_duplicates(self) -> np.ndarray:
+        """Bool [labels + 1], those outside that records of one identity explain."""
+        wider = self.bounds * np.sqrt(self.inflation)
+        return self.is_outside & (np.abs(self.emitted - self.predicted) <= wider)
 
 
 def bound(variances: np.ndarray) -> np.ndarray:
@@ -50,8 +62,8 @@ def bound(variances: np.ndarray) -> np.ndarray:
 
     Bernstein's inequality: P(|S - E S| >= t) <= 2 exp(-t^2 / (2 (V + t / 3))) for a sum
     S of variance V of numbers that are within 1 of their means. t is such that all of
-    the sums are within it with a probability of 0.999. (Records of equal bytes share
-    their uniform: where there are many, sums vary more.)
+    the sums are within it with a probability of 0.999. Records that share an identity
+    are not independent: `Realised.inflation`.
 
     Args:
       variances: float64 [n], V of each sum.
@@ -90,10 +102,12 @@ def check_plan(
     check_positions(files.names, plan.known_by)
     check_first_labels(files, plan)
     found = np.zeros(num_found(plan), np.int64)
+    collector = Collector()
     for name in files.names:
         for counted in scanner.scan(name, count):
             totals += counted.sums
             found += counted.found
+            collector.add(*counted.occurrences(size - 1))
             num_corrupt += int(counted.num_corrupt)
             if progress is not None:
                 progress(int(counted.num_read))
@@ -104,12 +118,17 @@ def check_plan(
         for epoch in range(first, first + num_epochs)
     ]
     natural, emitted, variances = totals
+    sharing, inflation = collector.sharing(), np.ones(size)
+    for unit, (records, squares) in sharing.sums().items():
+        inflation[unit] = squares / records
     return Realised(
         natural=natural.astype(np.int64),
         emitted=emitted.astype(np.int64),
         predicted=np.sum(predicted, axis=0),
         bounds=bound(variances),
         num_corrupt=num_corrupt,
+        num_distinct=sharing.num_distinct,
+        inflation=inflation,
     )
 
 
@@ -121,17 +140,32 @@ class _Counted(NamedTuple):
       num_read: int64 scalar, records that were looked at.
       num_corrupt: int64 scalar, records that were left out.
       found: int64 [labels + 3], `Decision.found`.
+      hashes: uint64 [n], of the records' identities.
+      rows: int64 [occurrences], the record of each label.
+      units: int64 [occurrences], the label; the number of labels if unknown.
     """
 
     sums: Any
     num_read: Any
     num_corrupt: Any
     found: Any
+    hashes: Any
+    rows: Any
+    units: Any
+
+    def occurrences(self, num_units: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns hash and label of each occurrence; of each record, `num_units`."""
+        known = self.units < num_units
+        every = np.full(len(self.hashes), num_units)
+        return (
+            np.concatenate([self.hashes[self.rows[known]], self.hashes]),
+            np.concatenate([self.units[known], every]),
+        )
 
 
 def _counted(chunk: Chunk, rule: DecisionRule, epochs: int) -> _Counted:
     """Counts what becomes of labels, in the graph that decides."""
-    _, factors, copies, found = rule.decide(chunk, epochs)
+    hashes, factors, copies, found = rule.decide(chunk, epochs)
     before, after = (
         rule.cumulative_factors(factors, epoch)
         for epoch in (chunk.epoch, chunk.epoch + epochs)
@@ -149,4 +183,12 @@ def _counted(chunk: Chunk, rule: DecisionRule, epochs: int) -> _Counted:
     whole = tf.reduce_sum(columns, axis=0, keepdims=True)
     sums = tf.concat([sums[:-1], whole], axis=0)
     num_read = tf.size(copies, tf.int64)
-    return _Counted(tf.transpose(sums), num_read, chunk.skipped, found)
+    return _Counted(
+        tf.transpose(sums),
+        num_read,
+        chunk.skipped,
+        found,
+        hashes,
+        units.rows,
+        units.ids,
+    )
