@@ -75,7 +75,7 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
     values = dict(
         target='{"a": 0.5, "b": 0.3, "c": 0.2}', size="ratio:0.5", min_factor="0.01",
         max_factor="50", combine="max", unlabeled="drop", seed="5", split="train",
-        key_features="image/id,a", unknown_labels="0.5",
+        key_features="image/id", unknown_labels="0.5",
         on_unreachable="warn", tolerance="0.1", schedule="linear:4",
     )  # fmt: skip
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
@@ -86,7 +86,7 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
         "target": {"a": 0.5, "b": 0.3, "c": 0.2},
         **dict(min_factor=0.01, max_factor=50.0, tolerance=0.1, seed=5),
         **dict(unknown_labels=0.5),
-        **dict(key_features=["image/id", "a"], identity="content"),
+        **dict(key_features=["image/id"], identity="content"),
         **dict(label_key="label", group_by=[]),
     }
     code, _, errors = run(
@@ -436,7 +436,7 @@ def test_check_names_duplicates(run, tmp_path):
     tfrecords.spread(tmp_path, records, 2)
     flags = ["--examples", "part-*", "--label-key=label", "--size=records:300"]
     code, _, errors = run("plan", *flags)
-    assert code == 1 and "2,000 records have 40 identities" in errors
+    assert code == 2 and "2,000 records have 40 identities" in errors
     outcomes = set()
     for seed in range(4):
         options = ["--on-duplicates=warn", f"--seed={seed}"]
