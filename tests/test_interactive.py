@@ -40,6 +40,7 @@ def pages(displayed) -> list:
     return [html.unescape(match[1]) for match in found if match]
 
 
+@pytest.mark.long
 def test_context_shows_the_report_of_a_planner(displayed, tmp_path):
     statistics = make_statistics.artifact(str(tmp_path), RECORDS)
     context = interactive_context.InteractiveContext(

@@ -112,6 +112,7 @@ def test_links_of_the_readme_exist():
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.long
 def test_the_first_table_is_of_the_demo(folder, monkeypatch, capsys):
     """What `make run` prints of the plan; training itself takes minutes."""
     monkeypatch.chdir(folder)

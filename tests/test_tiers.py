@@ -73,6 +73,7 @@ def _tier(marks: ast.expr) -> str | None:
     return names[0] if names else None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_module_has_a_fast_test(module):
     file = ELSEWHERE.get(str(module), str(module.with_name(f"test_{module.name}")))

@@ -384,7 +384,6 @@ class TestRuns:
         assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.fast
 def test_the_manifest_is_beside_the_directory(files, tmp_path):
     write(files, f"{tmp_path}/out/")
     assert os.path.exists(manifest_path(str(tmp_path / "out")))

@@ -293,7 +293,6 @@ class TestCheck:
         assert audit.bound(np.zeros(3)).tolist() == [1e-3] * 3
 
 
-@pytest.mark.fast
 def test_apply(run, plan_file, pattern):
     flags = ["--examples", pattern, "--output", "out", "--num-shards", "2"]
     code, output, _ = run("apply", plan_file, *flags, "--compression", "gzip")

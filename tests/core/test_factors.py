@@ -154,6 +154,7 @@ def independent_sets(probabilities, num_records, seed):
     return LabelSets.from_sets([np.flatnonzero(row) for row in rows], weights)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("combine", ["product", "max", "min", "mean"])
 @pytest.mark.parametrize(
     "probabilities",

@@ -19,6 +19,7 @@ def seeds(count):
 FULL = Augmentation(shift=0.3, flip=True, brightness=0.2, contrast=0.3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "augment",
     [
@@ -105,6 +106,7 @@ def seed(number):
     return tf.constant([number, 2**40 + number], tf.int64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", ["crop", "rotate", "noise", "flip_up_down"])
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
 def test_each_option_changes_and_repeats(option, dtype):
@@ -130,6 +132,7 @@ def test_options_do_not_change_what_others_do():
         assert np.abs(one - other).max() < 1e-5
 
 
+@pytest.mark.long
 def test_a_rotation_by_its_angle():
     """A bar through the middle turns by the angle, which is uniform and bounded."""
     side = 41
@@ -150,6 +153,7 @@ def test_a_rotation_by_its_angle():
     assert abs(np.mean(angles)) < 4 * 30 / 3**0.5 / 60**0.5
 
 
+@pytest.mark.long
 def test_a_crop_is_a_window_that_is_enlarged():
     """Of a ramp it stays a ramp: less steep, within the values of the image."""
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (32, 1))[..., np.newaxis]

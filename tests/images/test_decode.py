@@ -165,6 +165,7 @@ def test_transparent_pixels_of_a_gif_are_black():
     assert np.array_equal(decode_image(data, RAW), expected)
 
 
+@pytest.mark.long
 def test_a_graph_decodes_all_formats_alike_and_can_be_sent_to_others():
     data = [*EXACT.values(), *JPEGS.values()]
     for channels in (1, 3):

@@ -178,6 +178,7 @@ def test_tasks_have_images_machines_and_retries_of_their_own(tmp_path):
     }
 
 
+@pytest.mark.long
 def test_module_file_is_packed_here_and_named_by_its_uri(tmp_path, capsys):
     module = tmp_path / "module" / "module.py"
     os.makedirs(module.parent)

@@ -65,6 +65,7 @@ def test_goes_on_from_the_last_epoch(directory):
     assert not tf.io.gfile.exists(f"{directory}/backup")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["latest.weights.h5", "training_metadata.json"])
 def test_a_kill_while_it_writes_leaves_what_was_there(directory, monkeypatch, name):
     rename, seen = tf.io.gfile.rename, []

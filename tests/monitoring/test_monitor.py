@@ -263,7 +263,6 @@ def test_the_log_line(logged):
     ]
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize(
     "skipped, text",
     [
@@ -464,7 +463,6 @@ def check_same(resumed, undisturbed) -> None:
     assert (resumed[0].label_counts == undisturbed[0].label_counts).all()
 
 
-@pytest.mark.fast
 def test_backups_vanish_with_those_of_keras(tmp_path):
     found = []
     look = keras.callbacks.LambdaCallback(

@@ -58,6 +58,7 @@ def run_planner(directory, inputs, **options) -> tr.Plan:
     return read_plan(plan.uri)
 
 
+@pytest.mark.long
 def test_label_sets_are_counted_and_the_target_reached(tmp_path, examples):
     target = {"person": 0.7, "train": 0.3}
     artifact, _ = planner_run.execute(
@@ -100,6 +101,7 @@ def test_integers_behind_many_unlabeled_records(tmp_path, monkeypatch):
     assert dict(zip(plan.groups, plan.counts)) == {"0": 20, "1": 20, "2": 0, "3": 0}
 
 
+@pytest.mark.long
 def test_statistics_alone_miss_what_examples_reach(tmp_path, examples, statistics):
     target = {"person": 0.7, "train": 0.3}
     plan = run_planner(str(tmp_path), {"statistics": statistics}, target=target)
@@ -111,6 +113,7 @@ def test_statistics_alone_miss_what_examples_reach(tmp_path, examples, statistic
     assert abs(emitted[1] / emitted.sum() - 0.3) > 0.02
 
 
+@pytest.mark.long
 def test_slices_by_label_say_how_far_a_marginal_plan_will_miss(tmp_path, examples):
     slicing = text_format.Parse(
         'slicing_specs { feature_keys: "y" }', slicing_spec_pb2.SlicingConfig()
@@ -133,6 +136,7 @@ def test_slices_by_label_say_how_far_a_marginal_plan_will_miss(tmp_path, example
     assert plan.distance > 0.02
 
 
+@pytest.mark.long
 def test_groups_of_two_columns_and_quantiles(tmp_path, examples, statistics):
     group_by = ["site", tr.Bucket("age", quantiles=2)]
     inputs = {"examples": examples, "statistics": statistics}
@@ -155,6 +159,7 @@ def test_a_group_of_one_column_needs_no_examples(tmp_path, statistics):
     assert plan.classes == ("person", "train")
 
 
+@pytest.mark.long
 def test_groups_of_a_column_with_several_values_are_refused(tmp_path, statistics):
     with pytest.raises(ValueError, match="'y' .* more than one value"):
         run_planner(str(tmp_path), {"statistics": statistics}, group_by=["y"])
@@ -202,6 +207,7 @@ def test_groups_cannot_be_a_runtime_parameter():
         tr.ResamplePlanner(examples=examples, label_key="y", group_by=parameter)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -143,6 +143,7 @@ def test_executor_writes_plan_report_and_hyperparameters(tmp_path):
         assert tr.Plan.from_json(json.load(file)["resample_plan"]) == plan
 
 
+@pytest.mark.long
 def test_executor_takes_labels_of_the_schema(tmp_path):
     schema = text_format.Parse(
         'feature { name: "y" string_domain { value: "a" value: "zebra" } }',
@@ -154,6 +155,7 @@ def test_executor_takes_labels_of_the_schema(tmp_path):
     assert any("'zebra'" in warning for warning in plan.warnings)
 
 
+@pytest.mark.long
 def test_executor_that_fails_writes_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"target names \['zebra'\]"):
         run_planner(str(tmp_path), RECORDS, target={"zebra": 0.5})

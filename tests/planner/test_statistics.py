@@ -24,6 +24,7 @@ CATEGORICAL = schema(
 )
 
 
+@pytest.mark.long
 def test_single_labels_with_missing_and_empty(tmp_path):
     records = [example(y=["cat"])] * 5 + [example(y=["dog"])] * 3
     records += [example(x=[1])] * 2 + [example(y=[])] * 4
@@ -43,6 +44,7 @@ def test_several_labels(tmp_path):
     assert counts.notes == () and counts.unlabeled_known
 
 
+@pytest.mark.long
 def test_empty_lists_among_several_labels_are_said_to_be_uncounted(tmp_path):
     records = [example(y=["a", "b"])] * 4 + [example(y=[])] * 2 + [example(x=[1])]
     counts = from_statistics(make_statistics.artifact(tmp_path, records), "train", "y")
@@ -51,6 +53,7 @@ def test_empty_lists_among_several_labels_are_said_to_be_uncounted(tmp_path):
     assert not counts.unlabeled_known
 
 
+@pytest.mark.long
 def test_integers_that_a_schema_calls_categorical_in_numeric_order(tmp_path):
     records = [example(y=[10])] * 3 + [example(y=[2])] * 2 + [example(y=[-1])]
     options = tfdv.StatsOptions(schema=CATEGORICAL)
@@ -61,6 +64,7 @@ def test_integers_that_a_schema_calls_categorical_in_numeric_order(tmp_path):
     assert counts.label_dtype == "int64"
 
 
+@pytest.mark.long
 def test_sliced_statistics_are_read_whole(tmp_path):
     records = [example(y=["a", "b"])] * 4 + [example(y=["b"])] * 2
     slicing = text_format.Parse(
@@ -82,6 +86,7 @@ def test_sliced_statistics_are_read_whole(tmp_path):
     assert counts.num_records == 6
 
 
+@pytest.mark.long
 def test_labels_of_the_schema_that_the_data_lacks_have_count_0(tmp_path):
     artifact = make_statistics.artifact(tmp_path, [example(y=["b"])] * 3)
     for text in (
@@ -125,6 +130,7 @@ def test_types_are_those_of_statistics_or_else_the_schema(tmp_path):
     assert label_dtype(None, None, "train", "w") is None
 
 
+@pytest.mark.long
 def test_statistics_of_transform_have_no_splits(tmp_path):
     artifact = make_statistics.artifact(tmp_path, [example(y=["b"])] * 3)
     shutil.move(
@@ -135,6 +141,7 @@ def test_statistics_of_transform_have_no_splits(tmp_path):
     assert "all splits together" in counts.notes[0]
 
 
+@pytest.mark.long
 def test_a_sample_is_noted(tmp_path):
     artifact = make_statistics.artifact(tmp_path, [example(y=["b"])] * 3)
     artifact.set_json_value_custom_property(
@@ -143,6 +150,7 @@ def test_a_sample_is_noted(tmp_path):
     assert "sample_rate 0.1" in from_statistics(artifact, "train", "y").notes[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("records", "options", "split", "key", "message"),
     [

@@ -20,6 +20,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.long
 def test_a_table_is_drawn_to_the_target_of_the_planner(tmp_path):
     examples = standard_artifacts.Examples()
     examples.uri = str(tmp_path / "examples")

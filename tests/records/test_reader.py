@@ -58,7 +58,6 @@ def plain(tmp_path_factory) -> bytes:
     return pathlib.Path(tfrecords.write(path, RECORDS)).read_bytes()
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_a_file_is_read_in_order_and_in_chunks(tmp_path, compression):
     name = tfrecords.write(tmp_path / "x", RECORDS, compression)

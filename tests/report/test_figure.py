@@ -53,6 +53,7 @@ def test_a_long_tail_is_on_a_log_scale_and_says_so():
     assert bar.get_x() + bar.get_width() == pytest.approx(9 / 1009)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size, curves", [(40, False), (41, True), (1200, True)])
 def test_many_labels_are_curves(size, curves):
     totals = {f"c{i}": 10 + round(1e5 / (1 + i) ** 1.1) for i in range(size)}
@@ -75,6 +76,7 @@ def test_a_factor_of_0_reaches_the_edge():
     assert 1 + bar.get_width() == pytest.approx(factors.get_xlim()[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "label, shown",
     [

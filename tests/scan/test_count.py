@@ -31,6 +31,7 @@ def sets_of(counts):
     return dict(zip(names, sets.weights.tolist()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("feature, names", [("label", "abcd"), ("labels", "pqrst")])
 def test_counts_of_many_records_are_exact(corpus, feature, names):
     hot = corpus.single if feature == "label" else corpus.multi
@@ -48,6 +49,7 @@ def test_counts_of_many_records_are_exact(corpus, feature, names):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "values, labels, totals, unlabeled, multi",
     [
@@ -113,6 +115,7 @@ def test_label_sets_do_not_depend_on_files_or_options(tmp_path):
     assert four.source["files"] == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "values, message",
     [

@@ -122,7 +122,6 @@ LADDER = {
 }
 
 
-@pytest.mark.fast
 def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
     labels = "".join(LADDER) * 400
     files = tfrecords.spread(tmp_path, tfrecords.labeled(labels), files=3)

@@ -97,7 +97,6 @@ def test_models_get_pixels_and_labels_and_batches_of_a_known_size(images):
     assert batches[1][0][0, 0, 0, 0] == 80 and batches[1][0].dtype == np.uint8
 
 
-@pytest.mark.fast
 def test_without_images_records_are_handed_on_and_epochs_go_on(images):
     options = InputOptions(**{**ORDERED, "epochs": None})
     dataset = input_fn(images, PLAN, batch_size=8, image=None, options=options)
@@ -396,7 +395,6 @@ def error_of(files, plan=PLAN, error=tf.errors.InvalidArgumentError, **options):
     return str(caught.value)
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("label", [b"zebra", b"\xff\xfe"], ids=["text", "not UTF-8"])
 def test_an_unknown_label_names_file_feature_and_label(three, label):
     records = [*tfrecords.labeled("ab" * 20), tfrecords.example({"label": label})]
@@ -416,7 +414,6 @@ def test_a_record_without_its_key_names_file_and_feature(three):
     assert "2.tfrecord" in message and "image/id" in message
 
 
-@pytest.mark.fast
 def test_a_corrupt_file_is_named_and_ends_the_epoch(three):
     with open(three[1], "r+b") as file:
         file.seek(-30, os.SEEK_END)

@@ -52,6 +52,7 @@ def test_files_to_batches_with_a_report(file, capfd):
     assert "record 3 of" in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_a_record_that_cannot_be_parsed_is_an_error_that_names_it(tmp_path):
     # Behind the first records, which are looked at when the data set is made.
     records = [*tfrecords.labeled("ab" * 20), BAD, *tfrecords.labeled("ab")]
@@ -62,6 +63,7 @@ def test_a_record_that_cannot_be_parsed_is_an_error_that_names_it(tmp_path):
         tfrecords.read(dataset)
 
 
+@pytest.mark.long
 def test_what_the_plan_does_is_what_it_predicts(file):
     plan = plans.make(
         "ab", [1.0, 2.0], counts=(3, 3), predicted=(3.0, 6.0), predicted_records=9.0

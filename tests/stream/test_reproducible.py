@@ -97,7 +97,6 @@ def test_more_workers_than_records_are_no_error(tmp_path):
     assert [sum(len(ids) for ids, _ in part) for part in found] == [2, 0, 0]
 
 
-@pytest.mark.fast
 def test_start_epoch_resumes_at_an_epoch(files):
     options = dict(deterministic=True, shuffle_records=150)
     whole = batches(files, epochs=4, **options)

@@ -28,6 +28,7 @@ def ids(generator, count=None):
     return [sample["id"] for sample in itertools.islice(samples, count)]
 
 
+@pytest.mark.long
 def test_the_example():
     sampler = StratifiedSampler(
         batch_size=4, groupby=["folder"], group_weighing="square root", seed=1
@@ -58,6 +59,7 @@ def test_shuffled_every_row_once():
     assert sorted(found) == list(range(100)) and found != list(range(100))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_repeat_is_a_number_or_endless(shuffle):
     twice = DataGenerator(SAMPLES, repeat=2, shuffle=shuffle, seed=1, **GROUPED)
@@ -71,6 +73,7 @@ def test_repeat_is_a_number_or_endless(shuffle):
         assert endless.get_dataset().cardinality() == tf.data.INFINITE_CARDINALITY
 
 
+@pytest.mark.long
 def test_every_data_set_starts_anew_and_samples_match():
     generator = DataGenerator(SAMPLES, shuffle=True, repeat=True, **GROUPED)
     first = ids(generator, 300)
@@ -129,6 +132,7 @@ def test_the_same_seed_in_a_new_process():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [None, -1])
 def test_a_random_seed_is_told_and_repeats(seed, caplog):
     with caplog.at_level(python_logging.INFO, logger="absl"):
@@ -173,6 +177,7 @@ def test_structures():
         generator.get_dataset(structure=("img", "id"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batch", [True, False])
 @pytest.mark.parametrize("mapped", [True, False])
 def test_batches_and_samples(batch, mapped):
@@ -211,6 +216,7 @@ def test_prefetch_changes_nothing_else(prefetch):
     assert sum(len(b["id"]) for b in dataset) == 100
 
 
+@pytest.mark.long
 def test_build_dataset_is_overridden():
     class Doubled(DataGenerator):
         def build_dataset(self, ds):

@@ -128,6 +128,7 @@ def test_without_repeat_each_epoch_has_seeds_of_its_own():
     assert len(numbers) == len(set(numbers)) == 3 * 8 * 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("taken", [0, 2, 3, 4, 5])
 def test_an_epoch_that_was_broken_off_does_not_matter(taken):
     """As Keras asks: two batches for their shapes, then those of the epoch."""

@@ -50,6 +50,7 @@ def test_each_draw_has_a_seed_of_its_own(function):
     assert len(np.unique(found[:, 0])) == len(np.unique(found[:, 1])) == 160
 
 
+@pytest.mark.long
 def test_batches_and_single_samples_get_the_same_seeds():
     generator = DataGenerator(SAMPLES, 16, shuffle=True, seed=4)
     (one,) = columns(generator.map(batch_seed), "seed")
@@ -60,6 +61,7 @@ def test_batches_and_single_samples_get_the_same_seeds():
     assert np.array_equal(one, columns(small, "seed")[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("calls", [None, 4])
 def test_seeds_do_not_depend_on_the_number_of_threads(calls):
     generator = DataGenerator(SAMPLES, 8, shuffle=True, repeat=2, seed=4)
@@ -69,6 +71,7 @@ def test_seeds_do_not_depend_on_the_number_of_threads(calls):
     assert all(np.array_equal(*pair) for pair in zip(found, expected))
 
 
+@pytest.mark.long
 def test_each_map_has_seeds_of_its_own_by_its_place():
     generator = DataGenerator(SAMPLES, seed=4)
     two = generator.map([SampleSeed("one"), SampleSeed("two")])
@@ -133,6 +136,7 @@ def test_a_function_may_change_the_dict_that_it_gets():
     assert set(next(iter(generator))) == {"id", "group", "set"}
 
 
+@pytest.mark.long
 def test_label_sets_pass_through_single_samples():
     """Rows of different lengths are batched again as they were."""
 

@@ -52,6 +52,7 @@ def test_one_hot_and_multi_hot(values, expected):
     assert batch["onehot"].shape[1:] == [2]
 
 
+@pytest.mark.long
 def test_multi_hot_in_the_midst_of_maps_of_single_samples():
     samples = [{"category": value} for value in (("a",), (), ("b", "a"))]
     maps = [SingleSample(), OneHotEncoder("ab"), SingleSample()]
@@ -145,6 +146,7 @@ def test_no_python_runs_where_tensorflow_reads(folder):
         assert len(list(dataset)) == 1
 
 
+@pytest.mark.long
 def test_a_reader_of_ones_own():
     def read(path):
         if path == "s3://none":
@@ -170,6 +172,7 @@ def test_a_file_that_cannot_be_read_is_named(folder, loader):
             list(load(folder, ["c.png", name], loader))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name, what",
     [
@@ -184,6 +187,7 @@ def test_an_image_that_does_not_decode_is_named(folder, name, what):
         list(load(folder, ["c.png", name], ImageLoader(size=(4, 4))))
 
 
+@pytest.mark.long
 def test_what_cannot_be_loaded_is_skipped_and_counted(folder, caplog):
     names = ["c.png", "none.png", "d.jpg", "bad.png", "webp", "c.png"]
     loader = ImageLoader(size=(4, 4), on_error="skip")
@@ -221,6 +225,7 @@ def test_only_the_first_skipped_files_are_named(folder, caplog):
     assert loader.skipped == 30 and caplog.text.count("cannot be loaded") == 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pixels(folder, channels):
     loader = ImageLoader(channels=channels, scale=None)
@@ -279,6 +284,7 @@ def images(
     return np.concatenate([b["img"] for b in mapped.get_dataset()])
 
 
+@pytest.mark.long
 def test_the_same_seed_and_sample_give_the_same_bits():
     expected = images(ImageAugmenter())
     assert expected.shape == (20, 12, 16, 3)
