@@ -139,7 +139,6 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
             examples=example_gen.outputs["examples"],
             resample_plan=planner.outputs["resample_plan"],
             mode=options.resample,
-            splits=[options.planner.split],
         )
         training_examples, resamplers = resampler.outputs["examples"], [resampler]
     job: dict[str, Any] = {}
@@ -153,7 +152,7 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
         resample_plan=planner.outputs["resample_plan"],
         module_file=None if options.run_fn else options.module_file,
         run_fn=options.run_fn,
-        train_args=tfx.proto.TrainArgs(splits=[options.planner.split]),
+        train_args=tfx.proto.TrainArgs(splits=list(options.planner.splits)),
         train_steps=options.train_steps,
         eval_args=tfx.proto.EvalArgs(splits=["eval"], num_steps=options.eval_steps),
         custom_config={

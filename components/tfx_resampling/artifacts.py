@@ -3,10 +3,13 @@
 import html
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
+from tfx.dsl.placeholder import placeholder
+from tfx.orchestration import data_types
 from tfx.orchestration.experimental.interactive import visualizations
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
@@ -15,6 +18,7 @@ from tfx.utils import io_utils
 from tfx_resampling import report
 from tfx_resampling.core.plan import PLAN_FILE, Plan
 from tfx_resampling.records import files
+from tfx_resampling.validate import parse_names
 
 
 class ResamplePlan(types.Artifact):
@@ -195,3 +199,42 @@ def split_files(examples: list[types.Artifact], split: str) -> list[str]:
             )
     uris = artifact_utils.get_split_uris(examples, split)
     return files.match_files([os.path.join(uri, "*") for uri in uris])
+
+
+def splits_but(artifacts: list[types.Artifact], excluded: str) -> list[str]:
+    """Returns the splits of artifacts that are left when some are excluded.
+
+    Args:
+      artifacts: examples or statistics.
+      excluded: names of splits, separated by commas.
+
+    Raises:
+      ValueError: a name that is no split, or no split is left.
+    """
+    splits = artifact_utils.decode_split_names(artifacts[0].split_names)
+    names = parse_names("exclude_splits", excluded, 1)
+    left = [split for split in splits if split not in names]
+    if not left or not set(names) <= set(splits):
+        raise ValueError(
+            f"exclude_splits must be splits of {artifacts[0].uri!r}, which has "
+            f"{splits}, and leave one, got {list(names)}."
+        )
+    return left
+
+
+def is_late(value: Any) -> bool:
+    """Returns whether an option gets its value when the pipeline runs.
+
+    That is a `RuntimeParameter`, or a placeholder such as
+    `component.outputs["value"].future()[0].value`.
+    """
+    return isinstance(value, (data_types.RuntimeParameter, placeholder.Placeholder))
+
+
+def joined_splits(option: str, value: Any) -> Any:
+    """Returns names of splits as an execution property; late values as they are.
+
+    Raises:
+      ValueError: there are no names.
+    """
+    return value if is_late(value) else ",".join(parse_names(option, value, 1))

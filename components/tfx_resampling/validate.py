@@ -3,6 +3,7 @@
 A message says which value broke which rule. Imports nothing of the package.
 """
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -76,3 +77,40 @@ def check_names(what: str, given: Iterable[str], valid: Sequence[str]) -> None:
     """
     if unknown := sorted(set(given) - set(valid)):
         raise ValueError(f"unknown {what} {unknown}; valid: {list(valid)}.")
+
+
+def parse_names(option: str, value: Any, least: int = 0) -> tuple[str, ...]:
+    """Returns the names that an option lists.
+
+    Args:
+      option: its name.
+      value: a list of names, one name, several with commas between them, or a list as
+        JSON.
+      least: how many there must be.
+
+    Raises:
+      ValueError: not such a list, too few, or a name twice.
+    """
+    names: Any = value
+    if isinstance(value, str):
+        names = [name.strip() for name in value.split(",")] if value else []
+        if value.startswith("["):
+            try:
+                names = json.loads(value)
+            except json.JSONDecodeError:
+                names = None
+    is_list = isinstance(names, (list, tuple)) and len(names) >= least
+    if not is_list or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(
+            f"{option} must be a list of names, or names with commas between them, got "
+            f"{value!r}."
+        )
+    if len(set(names)) != len(names):
+        raise ValueError(f"{option} must have each name once, got {value!r}.")
+    return tuple(names)
+
+
+def format_names(names: Sequence[str]) -> str:
+    """Returns names as one string, which `parse_names` reads back."""
+    is_plain = not any("," in name or name.startswith("[") for name in names)
+    return ",".join(names) if is_plain else json.dumps(list(names))

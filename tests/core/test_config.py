@@ -60,8 +60,11 @@ def test_options_are_parsed(name, value, parsed):
         ({"label_key": ""}, "label_key must be a non-empty string, got ''"),
         ({"label_key": None}, "label_key must be a non-empty string, got None"),
         ({"label_key": b"label"}, "label_key must be"),
-        ({"split": ""}, "split must be a non-empty string"),
-        ({"split": 1}, "split must be a non-empty string, got 1"),
+        ({"split": ""}, "split must be a list of names, or names with commas.*got ''"),
+        ({"split": 1}, "split must be a list of names, or names with commas.*got 1"),
+        ({"split": "a,,b"}, "split must be a list of names"),
+        ({"keep_natural": 3}, "keep_natural must be a list of names, or names with"),
+        ({"keep_natural": '["a"'}, "keep_natural must be a list of names"),
         ({"target": "even"}, "target must be .*got 'even'"),
         ({"target": {}}, "target must name at least one label"),
         ({"size": 1}, "size must be .*got 1"),  # As many as before is 1.0.
@@ -103,10 +106,10 @@ def test_options_are_parsed(name, value, parsed):
         ({"unknown_labels": math.nan}, "unknown_labels must be .*got nan"),
         ({"unknown_labels": math.inf}, "unknown_labels must be .*got inf"),
         ({"unknown_labels": True}, "unknown_labels must be .*got True"),
-        ({"key_features": 5}, "key_features must be a list of feature names.*got 5"),
-        ({"key_features": ["a", ""]}, "key_features must be a list of feature names"),
+        ({"key_features": 5}, "key_features must be a list of names.*got 5"),
+        ({"key_features": ["a", ""]}, "key_features must be a list of names"),
         ({"key_features": "[a"}, r"key_features must be .*got '\[a'"),
-        ({"key_features": "a,a"}, "key_features must name a feature once, got 'a,a'"),
+        ({"key_features": "a,a"}, "key_features must have each name once, got 'a,a'"),
         ({"identity": "name"}, r"identity must be one of \['content', .*got 'name'"),
         (
             {"identity": "position", "key_features": "id"},
@@ -163,6 +166,7 @@ def test_unlabeled_is_a_factor(unlabeled, factor):
         {"target": {"a": 10, "é": 3}, "unlabeled": 0.1, "split": "eval"},
         {"schedule": "linear:10"},
         {"key_features": ("image/id",), "unknown_labels": 0.3},
+        {"keep_natural": ["site=a, age=[1, 2)", "b"], "split": ["train", "extra"]},
     ],
 )
 def test_to_dict_survives_json(options):
@@ -211,6 +215,17 @@ def test_input_options_are_described_in_the_same_way():
 def test_sizes_have_a_string_form(size, text):
     assert config.format_size(size) == text
     assert PlannerConfig("label", size=text).size == size
+
+
+@pytest.mark.parametrize("value", [["x"], '["x"]', "x"])
+def test_names_are_a_list_or_one_of_them(value):
+    assert PlannerConfig("label", keep_natural=value).keep_natural == ("x",)
+
+
+@pytest.mark.parametrize("value", [["train", "extra"], "train,extra", "train, extra"])
+def test_splits_are_a_list_or_separated_by_commas(value):
+    made = PlannerConfig("label", split=value)
+    assert made.split == "train,extra" and made.splits == ("train", "extra")
 
 
 @pytest.mark.parametrize("target", ["sqrt", {"a": 0.5}, {"a": 7, "é": 1}])

@@ -1,5 +1,7 @@
 """Label counts: what is refused, and label sets in sparse rows."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tfx_resampling.core.counts import LabelCounts, LabelSets, label_order
@@ -33,6 +35,24 @@ def test_further_labels_have_count_0_and_their_place():
     assert more.label_sets.indices.tolist() == [1, 1, 3]
     assert more.num_records == 8
     assert counts.with_labels(["b"]) is counts
+
+
+def test_counts_of_two_splits_are_added():
+    one = plans.counts({"a": 5, "c": 2}, num_unlabeled=3, source={"split": "x"})
+    two = plans.counts({"b": 4, "c": 1}, num_unlabeled=1, source={"split": "y"})
+    both = one.plus(two)
+    assert both.groups == ("a", "b", "c") and both.counts == (5, 4, 3)
+    assert (both.num_records, both.num_unlabeled) == (16, 4)
+    assert both.source == {"together": [{"split": "x"}, {"split": "y"}]}
+    # Of single labels it is known which are together: none.
+    several = dataclasses.replace(
+        two, multi_label=True, pairs=np.array([[4.0, 1.0], [1.0, 1.0]])
+    )
+    pairs = one.plus(several).pairs
+    assert pairs.tolist() == [[5, 0, 0], [0, 4, 1], [0, 1, 3]]
+    assert one.plus(dataclasses.replace(several, pairs=None)).pairs is None
+    with pytest.raises(ValueError, match="label_dtype must be the same in all splits"):
+        one.plus(plans.counts({"1": 5}, label_dtype="int64"))
 
 
 def test_labeled_records_are_the_rest():

@@ -242,3 +242,41 @@ def test_not_all_labels_can_be_left_out(zero):
             targets.fixed_factors(target, labels, totals, 8)
         else:
             targets.target_shares(target, labels, totals)
+
+
+@pytest.mark.parametrize(
+    "target, shares",
+    [
+        ("uniform", [0.25, 0.5, 0.25]),
+        # Of what b leaves, as the target has it for the others alone.
+        ({"a": 0.8}, [0.4, 0.5, 0.1]),
+        ("natural", [0.4, 0.5, 0.1]),
+    ],
+)
+def test_kept_labels_have_their_natural_share(target, shares):
+    counts = np.array([40.0, 50.0, 10.0])
+    kept = targets.kept_labels(["b"], target, ("a", "b", "c"))
+    found = targets.target_shares(target, ("a", "b", "c"), counts, kept)
+    assert found == pytest.approx(shares)
+
+
+def test_kept_labels_have_factor_1_where_factors_are_fixed():
+    labels, counts = ("a", "b", "c"), np.array([1.0, 1.0, 98.0])
+    kept = targets.kept_labels(["b"], "repeat_threshold:0.16", labels)
+    found = targets.fixed_factors("repeat_threshold:0.16", labels, counts, 100, kept)
+    assert found.tolist() == [4, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "names, target, message",
+    [
+        (["d"], "uniform", r"keep_natural names \['d'\], which the data does not have"),
+        (["a"], {"a": 0.5}, r"must not name the same labels, got \['a'\] in both"),
+        (["a", "b", "c"], "uniform", "keep_natural must leave a label with records"),
+    ],
+)
+def test_labels_that_cannot_be_kept(names, target, message):
+    labels = ("a", "b", "c")
+    with pytest.raises(ValueError, match=message):
+        kept = targets.kept_labels(names, target, labels)
+        targets.target_shares(target, labels, np.array([40.0, 50.0, 10.0]), kept)

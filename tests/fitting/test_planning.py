@@ -53,6 +53,36 @@ def test_single_label_plans_have_hand_computed_factors(options, factors, predict
 
 
 @pytest.mark.parametrize(
+    "options, predicted",
+    [
+        ({}, [24, 24, 50, 2]),
+        ({"size": 0.5}, [12, 12, 25, 1]),
+        ({"size": 300, "keep_natural": ["c", "d"]}, [72, 72, 150, 6]),
+        ({"target": {"a": 10}}, [10, 8, 50, 2]),
+        # The bound binds for b alone; what is kept stays where it is.
+        ({"max_factor": 2.0}, [32, 16, 50, 2]),
+    ],
+)
+def test_labels_that_are_kept_come_as_often_as_naturally(options, predicted):
+    counts = plans.counts({"a": 40, "b": 8, "c": 50, "d": 2})
+    plan = planned(counts, **{"keep_natural": ["c", "d"], **options})
+    assert plan.predicted == pytest.approx(predicted, abs=1e-5)
+
+
+def test_labels_that_are_kept_are_conditions_of_a_fit():
+    sets = {"a": 500, "ab": 40, "b": 20, "c": 100, "ac": 60, "bc": 15, "": 9}
+    counts = plans.set_counts("abc", sets)
+    plan = planned(counts, keep_natural="c")
+    natural = np.array(counts.counts) / sum(counts.counts)
+    rest = (1 - natural[2]) / 2
+    assert plan.distance < 1e-6
+    shares = np.array(plan.predicted) / sum(plan.predicted)
+    assert shares == pytest.approx([rest, rest, natural[2]], abs=1e-6)
+    # For other rules of combining, too, what is not fitted.
+    assert planned(counts, keep_natural="c", combine="max").target[2] == natural[2]
+
+
+@pytest.mark.parametrize(
     "unlabeled, size, factors, records",
     # Half of 200 records are unlabeled.
     [

@@ -8,12 +8,13 @@ from tfx.types import standard_artifacts
 from tfx_resampling.planner import executor, spec
 
 
-def execute(directory, inputs, **options):
+def execute(directory, inputs, exclude_splits=None, **options):
     """Returns the output artifacts (plan, hyperparameters).
 
     Args:
       directory: where outputs and temporary files are written.
       inputs: input name -> artifact.
+      exclude_splits: the component's execution property.
       **options: of `PlannerConfig`, for the label feature "y".
     """
     plan, hyperparameters = tr.ResamplePlan(), standard_artifacts.HyperParameters()
@@ -29,6 +30,10 @@ def execute(directory, inputs, **options):
     executor.Executor(context).Do(
         {name: [artifact] for name, artifact in inputs.items()},
         {"resample_plan": [plan], "hyperparameters": [hyperparameters]},
-        {**spec.properties_from_config(config), "package_version": tr.__version__},
+        {
+            **spec.properties_from_config(config),
+            spec.EXCLUDE_SPLITS_KEY: exclude_splits,
+            "package_version": tr.__version__,
+        },
     )
     return plan, hyperparameters

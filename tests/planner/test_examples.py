@@ -59,6 +59,21 @@ def run_planner(directory, inputs, **options) -> tr.Plan:
 
 
 @pytest.mark.long
+def test_several_splits_are_counted_together(tmp_path):
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(tmp_path / "examples")
+    artifact.split_names = artifact_utils.encode_split_names(["train", "extra", "eval"])
+    for split, start in (("train", 0), ("extra", 200)):
+        os.makedirs(tmp_path / "examples" / f"Split-{split}")
+        path = tmp_path / "examples" / f"Split-{split}" / "0"
+        make_statistics.write_records(path, RECORDS[start : start + 200])
+    inputs = {"examples": artifact}
+    plan = run_planner(str(tmp_path), inputs, split="train,extra")
+    assert (plan.groups, plan.counts) == (("person", "train"), (400, 40))
+    assert plan.splits == ("train", "extra") and plan.prediction == "exact"
+
+
+@pytest.mark.long
 def test_label_sets_are_counted_and_the_target_reached(tmp_path, examples):
     target = {"person": 0.7, "train": 0.3}
     artifact, _ = planner_run.execute(
@@ -121,7 +136,10 @@ def test_slices_by_label_say_how_far_a_marginal_plan_will_miss(tmp_path, example
     sliced = make_statistics.artifact(
         str(tmp_path), RECORDS, StatsOptions(slicing_config=slicing)
     )
-    assert from_statistics(sliced, "train", "y").pairs.tolist() == [[400, 40], [40, 40]]
+    assert from_statistics(sliced, ["train"], "y").pairs.tolist() == [
+        [400, 40],
+        [40, 40],
+    ]
     target = {"person": 0.7, "train": 0.3}
     plan = run_planner(str(tmp_path), {"statistics": sliced}, target=target)
     assert plan.prediction == "pairwise"
@@ -167,11 +185,11 @@ def test_groups_of_a_column_with_several_values_are_refused(tmp_path, statistics
 
 def test_quartiles_are_those_of_the_statistics(statistics):
     buckets = [tr.Bucket("age", quantiles=4), "site"]
-    cut, other = with_boundaries(buckets, statistics, "train")
+    cut, other = with_boundaries(buckets, statistics, ["train"])
     assert cut.boundaries == pytest.approx((24.5, 49.5, 74.5), abs=2)
     assert other == "site"
     with pytest.raises(ValueError, match="no quantiles of 'site'"):
-        with_boundaries([tr.Bucket("site", quantiles=4)], statistics, "train")
+        with_boundaries([tr.Bucket("site", quantiles=4)], statistics, ["train"])
 
 
 @pytest.mark.parametrize(

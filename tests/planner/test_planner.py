@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import v1 as tfx
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import json_utils
-from tfx_resampling.artifacts import read_plan
+from tfx_resampling.artifacts import read_plan, splits_but
 from tfx_resampling.planner import spec
 
 from tests.planner import make_statistics, planner_run
@@ -98,6 +98,10 @@ def test_runtime_parameters_are_accepted(statistics):
         (dict(label_key="y", max_factor=float("nan")), "max_factor .* got nan"),
         (dict(label_key="y", schedule="linear"), "number of epochs is missing"),
         (dict(label_key="y", min_factor=-0.5), "min_factor .* got -0.5"),
+        (
+            dict(label_key="y", split="train", exclude_splits=["eval"]),
+            "split and exclude_splits must not be given together",
+        ),
     ],
 )
 def test_wrong_options_fail_when_the_component_is_built(statistics, options, message):
@@ -153,6 +157,28 @@ def test_executor_takes_labels_of_the_schema(tmp_path):
     assert plan.groups == ("a", "b", "c", "zebra")
     assert (plan.counts[3], plan.target[3], plan.factors[3]) == (0, 0.0, 1.0)
     assert any("'zebra'" in warning for warning in plan.warnings)
+
+
+@pytest.mark.long
+def test_splits_are_added_or_excluded(tmp_path):
+    statistics = make_statistics.artifact(
+        str(tmp_path), RECORDS, splits=("train", "extra", "eval")
+    )
+    for folder, options, splits in (
+        ("a", dict(split=["train", "extra"]), ("train", "extra")),
+        ("b", dict(exclude_splits="train, eval"), ("extra",)),
+    ):
+        plan = read_plan(
+            planner_run.execute(
+                str(tmp_path / folder), {"statistics": statistics}, **options
+            )[0]
+        )
+        times = len(splits)
+        assert plan.counts == (60 * times, 30 * times, 10 * times)
+        assert plan.num_records == 100 * times and plan.splits == splits
+    for wrong in ("other", "train,extra,eval"):
+        with pytest.raises(ValueError, match="exclude_splits must be splits of .*'tra"):
+            splits_but([statistics], wrong)
 
 
 @pytest.mark.long

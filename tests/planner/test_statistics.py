@@ -28,7 +28,9 @@ CATEGORICAL = schema(
 def test_single_labels_with_missing_and_empty(tmp_path):
     records = [example(y=["cat"])] * 5 + [example(y=["dog"])] * 3
     records += [example(x=[1])] * 2 + [example(y=[])] * 4
-    counts = from_statistics(make_statistics.artifact(tmp_path, records), "train", "y")
+    counts = from_statistics(
+        make_statistics.artifact(tmp_path, records), ["train"], "y"
+    )
     assert counts.groups == ("cat", "dog")
     assert counts.counts == (5, 3)
     assert (counts.num_records, counts.num_unlabeled) == (14, 6)
@@ -37,7 +39,9 @@ def test_single_labels_with_missing_and_empty(tmp_path):
 
 def test_several_labels(tmp_path):
     records = [example(y=["a", "b"])] * 4 + [example(y=["b"])] + [example(x=[1])] * 2
-    counts = from_statistics(make_statistics.artifact(tmp_path, records), "train", "y")
+    counts = from_statistics(
+        make_statistics.artifact(tmp_path, records), ["train"], "y"
+    )
     assert dict(zip(counts.groups, counts.counts)) == {"a": 4, "b": 5}
     assert (counts.num_records, counts.num_unlabeled) == (7, 2)
     assert counts.multi_label
@@ -47,7 +51,9 @@ def test_several_labels(tmp_path):
 @pytest.mark.long
 def test_empty_lists_among_several_labels_are_said_to_be_uncounted(tmp_path):
     records = [example(y=["a", "b"])] * 4 + [example(y=[])] * 2 + [example(x=[1])]
-    counts = from_statistics(make_statistics.artifact(tmp_path, records), "train", "y")
+    counts = from_statistics(
+        make_statistics.artifact(tmp_path, records), ["train"], "y"
+    )
     assert counts.num_unlabeled == 1
     assert any("empty label list" in note for note in counts.notes)
     assert not counts.unlabeled_known
@@ -58,7 +64,7 @@ def test_integers_that_a_schema_calls_categorical_in_numeric_order(tmp_path):
     records = [example(y=[10])] * 3 + [example(y=[2])] * 2 + [example(y=[-1])]
     options = tfdv.StatsOptions(schema=CATEGORICAL)
     artifact = make_statistics.artifact(tmp_path, records, options)
-    counts = from_statistics(artifact, "train", "y")
+    counts = from_statistics(artifact, ["train"], "y")
     assert counts.groups == ("-1", "2", "10")
     assert counts.counts == (1, 2, 3)
     assert counts.label_dtype == "int64"
@@ -81,7 +87,7 @@ def test_sliced_statistics_are_read_whole(tmp_path):
     stats = statistics_pb2.DatasetFeatureStatisticsList(datasets=datasets)
     with open(path, "wb") as file:
         file.write(stats.SerializeToString())
-    counts = from_statistics(artifact, "train", "y")
+    counts = from_statistics(artifact, ["train"], "y")
     assert dict(zip(counts.groups, counts.counts)) == {"a": 4, "b": 6}
     assert counts.num_records == 6
 
@@ -94,7 +100,7 @@ def test_labels_of_the_schema_that_the_data_lacks_have_count_0(tmp_path):
         'feature { name: "y" domain: "d" } '
         'string_domain { name: "d" value: "a" value: "b" }',
     ):
-        counts = from_statistics(artifact, "train", "y", schema=schema(text))
+        counts = from_statistics(artifact, ["train"], "y", schema=schema(text))
         assert dict(zip(counts.groups, counts.counts)) == {"a": 0, "b": 3}
 
 
@@ -115,7 +121,7 @@ def test_the_domain_of_integers_has_all_classes(tmp_path, int_domain, labels):
     options = tfdv.StatsOptions(schema=CATEGORICAL)
     records = [example(y=[1])] * 3
     artifact = make_statistics.artifact(tmp_path, records, options)
-    counts = from_statistics(artifact, "train", "y", schema=schema(text))
+    counts = from_statistics(artifact, ["train"], "y", schema=schema(text))
     assert counts.groups == tuple(labels.split())
     assert sum(counts.counts) == counts.counts[counts.groups.index("1")] == 3
 
@@ -136,7 +142,7 @@ def test_statistics_of_transform_have_no_splits(tmp_path):
     shutil.move(
         os.path.join(artifact.uri, "Split-train", "FeatureStats.pb"), artifact.uri
     )
-    counts = from_statistics(artifact, "train", "y")
+    counts = from_statistics(artifact, ["train"], "y")
     assert counts.counts == (3,)
     assert "all splits together" in counts.notes[0]
 
@@ -147,7 +153,7 @@ def test_a_sample_is_noted(tmp_path):
     artifact.set_json_value_custom_property(
         "sample_rate_by_split", json.dumps({"train": 0.1})
     )
-    assert "sample_rate 0.1" in from_statistics(artifact, "train", "y").notes[0]
+    assert "sample_rate 0.1" in from_statistics(artifact, ["train"], "y").notes[0]
 
 
 @pytest.mark.long
@@ -172,7 +178,7 @@ def test_a_sample_is_noted(tmp_path):
 def test_what_cannot_be_planned_from(tmp_path, records, options, split, key, message):
     artifact = make_statistics.artifact(tmp_path, records * 3, options)
     with pytest.raises(ValueError, match=message):
-        from_statistics(artifact, split, key)
+        from_statistics(artifact, [split], key)
 
 
 @pytest.mark.parametrize(
@@ -188,4 +194,4 @@ def test_what_cannot_be_planned_from(tmp_path, records, options, split, key, mes
 def test_empty_statistics(tmp_path, stats):
     artifact = make_statistics.from_proto(tmp_path, stats)
     with pytest.raises(ValueError, match="empty statistics: .* split 'train'"):
-        from_statistics(artifact, "train", "y")
+        from_statistics(artifact, ["train"], "y")

@@ -12,6 +12,7 @@ from tfx import types
 from tfx.components.statistics_gen import executor as statistics_executor
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto.example_gen_pb2 import PayloadFormat
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_resampling import artifacts
@@ -86,9 +87,11 @@ def read(artifact, split) -> Counter:
 def test_component():
     component = build(mode="stratify", compression="GZIP")
     assert component.outputs["examples"].type is standard_artifacts.Examples
-    options, splits, others = spec.from_properties(component.exec_properties)
-    assert options == tr.ResampleOptions(mode="stratify", compression="GZIP")
-    assert (splits, others) == (["train"], "copy")
+    assert spec.from_properties(component.exec_properties) == tr.ResampleOptions(
+        mode="stratify", compression="GZIP"
+    )
+    assert "splits" not in component.exec_properties  # The plan's.
+    assert component.exec_properties["other_splits"] == "copy"
     assert component.exec_properties["package_version"] == tr.__version__
 
 
@@ -98,14 +101,59 @@ def test_component():
     [
         ({"modes": "stratify"}, r"unknown options \['modes'\]; valid: \['mode'"),
         ({"mode": "x"}, "mode must be one of"),
-        ({"splits": "train"}, "splits must be a list of names, got 'train'"),
+        ({"splits": 3}, "splits must be a list of names, or names with commas.*got 3"),
         ({"splits": []}, "splits must be a list of names"),
-        ({"other_splits": "move"}, r"other_splits must be one of \['copy', 'link'\]"),
+        (
+            {"other_splits": "move"},
+            r"other_splits must be one of \['copy', 'link', 'dr",
+        ),
+        (
+            {"splits": ["train"], "exclude_splits": ["eval"]},
+            "splits and exclude_splits must not be given together",
+        ),
     ],
 )
 def test_wrong_options_are_refused_when_the_pipeline_is_built(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+@pytest.mark.fast
+def test_options_may_be_set_when_a_run_starts():
+    kinds = dict(mode=str, epochs=int, num_shards=int, splits=str, other_splits=str)
+    parameters = {name: RuntimeParameter(name, kind) for name, kind in kinds.items()}
+    properties = build(**parameters).exec_properties
+    for name, parameter in parameters.items():
+        assert properties[name] is parameter
+    # Kubeflow passes integers as floats; values are checked in the executor.
+    found = spec.from_properties(
+        {**properties, "mode": "materialize", "epochs": 2.0, "num_shards": 3.0}
+    )
+    assert found == tr.ResampleOptions(epochs=2, num_shards=3)
+    with pytest.raises(ValueError, match="mode must be one of"):
+        spec.from_properties({"mode": "both"})
+
+
+@pytest.mark.parametrize(
+    "options, resampled, left",
+    [
+        (dict(other_splits="drop"), "train", {"train"}),
+        (dict(exclude_splits=["train"], other_splits="drop"), "eval", {"eval"}),
+    ],
+)
+def test_which_splits_are_resampled_and_what_is_left(
+    tmp_path, options, resampled, left
+):
+    examples = make_examples(tmp_path / "examples")
+    output = execute(tmp_path, examples, num_shards=1, **options)
+    assert set(artifact_utils.decode_split_names(output.split_names)) == left
+    assert {
+        name[6:]
+        for name in os.listdir(output.uri)
+        if name[0] == "S" and "." not in name
+    } == left
+    # As the plan's own, where nothing else is said.
+    assert output.get_int_custom_property(f"{resampled}_read") > 0
 
 
 @pytest.mark.fast
@@ -201,6 +249,7 @@ def test_what_a_killed_try_left_is_replaced(tmp_path):
     "options, message",
     [
         ({"splits": ["test"]}, r"split 'test' is not in .*, which have \['train'"),
+        ({"exclude_splits": ["test"]}, r"exclude_splits must be splits of .*'train'"),
     ],
 )
 def test_bad_input_leaves_nothing(tmp_path, options, message):

@@ -103,11 +103,17 @@ def plan_command(
 def _from_statistics(path: str, config: "PlannerConfig"):
     from tfx_resampling.planner import feature_statistics
 
+    split, *others = config.splits
+    if others:
+        raise ValueError(
+            f"--split must be one split with --statistics, got {config.split!r}. Give "
+            "--examples of all of them instead."
+        )
     name = feature_statistics.STATS_FILE
     places = [
         path,
         os.path.join(path, name),
-        os.path.join(path, f"Split-{config.split}", name),
+        os.path.join(path, f"Split-{split}", name),
     ]
     found = next(filter(is_file, places), None)
     if found is None:
@@ -115,7 +121,7 @@ def _from_statistics(path: str, config: "PlannerConfig"):
             f"--statistics must be a {name} or a directory with one, got {path!r}; "
             f"there is none of {places}."
         )
-    return feature_statistics.from_file(found, config.split, config.label_key)
+    return feature_statistics.from_file(found, split, config.label_key)
 
 
 def _from_examples(

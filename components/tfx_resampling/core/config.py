@@ -17,9 +17,15 @@ from typing import Any
 
 from tfx_resampling.core import targets
 from tfx_resampling.core.groups import ColumnSpec, format_columns, parse_columns
-from tfx_resampling.core.identity import KINDS, Identity, format_names, parse_names
+from tfx_resampling.core.identity import KINDS, Identity
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.validate import check_choice, check_integer, check_text
+from tfx_resampling.validate import (
+    check_choice,
+    check_integer,
+    check_text,
+    format_names,
+    parse_names,
+)
 
 COMBINE_RULES = ("product", "max", "min", "mean")
 SIZES = ("preserve", "undersample", "oversample")
@@ -123,6 +129,11 @@ class PlannerConfig:
         "log1p", "power:Q", "effective:BETA" or "repeat_threshold:T"
         (`core.targets.describe()` has the formulas), a mapping label -> share (floats),
         a mapping label -> count (integers), or either mapping as a JSON object.
+      keep_natural: labels (or groups) that the target leaves alone, a list of names, or
+        names with commas between them: they keep their natural share of all label
+        occurrences, and the others share the rest as the target has it for them alone.
+        Single labels then have exactly as many records as naturally, times the ratio of
+        `size`.
       size: how many records an epoch emits: "preserve" (as many as there are),
         "undersample" (largest factor 1), "oversample" (smallest factor 1), a ratio to
         the natural number of labeled records ("ratio:0.5" or a float; unlabeled ones
@@ -140,7 +151,8 @@ class PlannerConfig:
         JSON) of feature names and buckets such as {"name": "age", "boundaries":
         [18, 65]} or {"name": "age", "quantiles": 4}. A group is named "site=north,
         age=[18, 65)", also in a target that is a mapping. Empty for labels.
-      split: the split whose statistics are the natural distribution.
+      split: the split that is the natural distribution, or several, as a list or
+        separated by commas: their counts are added.
       seed: seed of the decision rule, part of the plan.
       identity: what a record is known by, of which its uniform number is a hash:
         "content" (its features, whatever their order in the record), "bytes" (the
@@ -178,6 +190,9 @@ class PlannerConfig:
     target: str | Mapping[str, int | float] = dataclasses.field(
         default="uniform", metadata={"format": format_target}
     )
+    keep_natural: str | Sequence[str] = dataclasses.field(
+        default=(), metadata={"format": format_names}
+    )
     size: None | str | int | float = dataclasses.field(
         default=None, metadata={"format": format_size}
     )
@@ -190,7 +205,9 @@ class PlannerConfig:
     group_by: Sequence[ColumnSpec] = dataclasses.field(
         default=(), metadata={"format": format_columns}
     )
-    split: str = "train"
+    split: str | Sequence[str] = dataclasses.field(
+        default="train", metadata={"format": str}
+    )
     seed: int = 0
     identity: str = dataclasses.field(default="content", metadata={"choices": KINDS})
     key_features: str | Sequence[str] = dataclasses.field(
@@ -212,16 +229,20 @@ class PlannerConfig:
 
     def __post_init__(self):
         check_text("label_key", self.label_key)
-        check_text("split", self.split)
+        _set(self, "split", ",".join(parse_names("split", self.split, 1)))
         check_integer("seed", self.seed, below=2**63)
         _set(self, "target", targets.parse(self.target))
+        names = parse_names("keep_natural", self.keep_natural)
+        _set(self, "keep_natural", names)
         _set(self, "size", _parse_size(self.size))
         for name in ("min_factor", "max_factor", "tolerance", "min_epoch"):
             _set(self, name, _parse_factor(name, getattr(self, name)))
         for name, words in (("unlabeled", UNLABELED), ("unknown_labels", ("error",))):
             _set(self, name, _parse_word_or_factor(name, getattr(self, name), words))
         _set(self, "group_by", parse_columns(self.group_by))
-        identity = Identity(self.identity, parse_names(self.key_features))
+        identity = Identity(
+            self.identity, parse_names("key_features", self.key_features)
+        )
         _set(self, "key_features", identity.key_features)
         check_choice("on_duplicates", self.on_duplicates, ON_DUPLICATES)
         check_choice("combine", self.combine, COMBINE_RULES)
@@ -254,6 +275,11 @@ class PlannerConfig:
         return Identity(self.identity, tuple(self.key_features))
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose counts are added."""
+        return parse_names("split", self.split, 1)
+
+    @property
     def unlabeled_factor(self) -> float:
         """The repeat factor of records without a label."""
         if isinstance(self.unlabeled, str):
@@ -265,6 +291,7 @@ class PlannerConfig:
         values = dataclasses.asdict(self)
         values["size"] = format_size(self.size)
         values["key_features"] = list(self.key_features)
+        values["keep_natural"] = list(self.keep_natural)
         values["group_by"] = json.loads(format_columns(self.group_by))
         return values
 

@@ -161,6 +161,47 @@ class LabelCounts:
             pairs=pairs,
         )
 
+    def plus(self, other: "LabelCounts") -> "LabelCounts":
+        """Returns the counts of both data sets together, as far as both are known.
+
+        Raises:
+          ValueError: counts of groups, or of another label feature or type.
+        """
+        for name in ("label_key", "label_dtype"):
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(
+                    f"{name} must be the same in all splits, got "
+                    f"{getattr(self, name)!r} and {getattr(other, name)!r}."
+                )
+        if self.grouping or other.grouping or self.label_sets or other.label_sets:
+            raise ValueError("counts of groups or label sets cannot be added.")
+        one, two = self.with_labels(other.groups), other.with_labels(self.groups)
+        pairs = None
+        if self.multi_label or other.multi_label:
+            both = [one._known_pairs(), two._known_pairs()]
+            pairs = None if both[0] is None or both[1] is None else both[0] + both[1]
+        sources = [
+            *self.source.get("together", [self.source]),
+            *other.source.get("together", [other.source]),
+        ]
+        return dataclasses.replace(
+            one,
+            counts=tuple(a + b for a, b in zip(one.counts, two.counts)),
+            num_records=one.num_records + two.num_records,
+            num_unlabeled=one.num_unlabeled + two.num_unlabeled,
+            unlabeled_known=one.unlabeled_known and two.unlabeled_known,
+            multi_label=one.multi_label or two.multi_label,
+            pairs=pairs,
+            duplicates=None,
+            notes=tuple(dict.fromkeys((*one.notes, *two.notes))),
+            source={"together": [dict(source) for source in sources]},
+        )
+
+    def _known_pairs(self) -> np.ndarray | None:
+        if self.multi_label:
+            return self.pairs
+        return np.diag(np.array(self.counts, np.float64))
+
     def together(self, chosen: Sequence[int]) -> np.ndarray | None:
         """Returns how many records have both of two labels.
 

@@ -216,7 +216,11 @@ def emission_of_marginals(
 
 
 def held_size(
-    factors: np.ndarray, counts: LabelCounts, rule: RecordRule, num_records: float
+    factors: np.ndarray,
+    counts: LabelCounts,
+    rule: RecordRule,
+    num_records: float,
+    kept: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns the factors times s, clipped, with s such that the size holds.
 
@@ -228,11 +232,14 @@ def held_size(
       counts: what is known of the labels.
       rule: how factors are combined and bounded.
       num_records: labeled records that an epoch is to emit.
+      kept: bool [labels], those whose factors are not scaled; None for none.
     """
     absent = np.array(counts.counts) == 0
+    is_scaled = 1.0 if kept is None else 1.0 - kept
 
     def scaled(log_scale):
-        bounded = np.clip(factors * np.exp(log_scale), rule.min_factor, rule.max_factor)
+        scale = np.exp(log_scale * is_scaled)
+        bounded = np.clip(factors * scale, rule.min_factor, rule.max_factor)
         return np.where(absent, 1.0, bounded)
 
     def excess(log_scale):

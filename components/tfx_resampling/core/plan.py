@@ -19,6 +19,7 @@ from tfx_resampling.validate import (
     check_integer,
     check_number,
     check_type,
+    parse_names,
 )
 
 SCHEMA_VERSION = 2
@@ -185,6 +186,12 @@ class Plan:
                 raise ValueError(
                     f"label_dtype is 'int64', but a label is no integer: {error}."
                 ) from None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose counts it is made of; "train" where it does not say."""
+        options = self.provenance.get("options") or {}
+        return parse_names("split", options.get("split", "train"), 1)
 
     @property
     def natural_shares(self) -> np.ndarray:

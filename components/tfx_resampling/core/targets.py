@@ -7,7 +7,7 @@ with two labels counts in two. A further named target is one more entry of `RULE
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -197,8 +197,33 @@ def fixes_size(target: Target) -> bool:
     return is_counts(target)
 
 
+def kept_labels(names: Sequence[str], target: Target, labels: tuple) -> np.ndarray:
+    """Returns bool [labels], which of them a target is to leave alone.
+
+    Raises:
+      ValueError: a name that is no label, or that the target names too.
+    """
+    unknown = [name for name in names if name not in set(labels)]
+    if unknown:
+        raise ValueError(
+            f"keep_natural names {unknown[:5]!r}, which the data does not have. "
+            f"Labels: {list(labels[:20])!r}{' ...' if len(labels) > 20 else ''}."
+        )
+    both = [] if isinstance(target, str) else [n for n in names if n in target]
+    if both:
+        raise ValueError(
+            f"keep_natural and target must not name the same labels, got {both[:5]!r} "
+            "in both. Leave them out of one."
+        )
+    return np.array([label in set(names) for label in labels], bool)
+
+
 def fixed_factors(
-    target: Target, labels: tuple, counts: np.ndarray, num_records: int
+    target: Target,
+    labels: tuple,
+    counts: np.ndarray,
+    num_records: int,
+    kept: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns float64 [labels], the factors of a target that fixes them.
 
@@ -207,6 +232,7 @@ def fixed_factors(
       labels: the labels.
       counts: float64 [labels], natural count of each.
       num_records: number of records, of which `counts` gives the fraction f.
+      kept: bool [labels], `kept_labels`: their factor is 1.
     """
     present = counts > 0
     safe = np.where(present, counts, 1.0)
@@ -223,23 +249,45 @@ def fixed_factors(
                 f"target must leave some label more than 0, got {target!r}."
             )
         factors = wanted / safe
+    if kept is not None:
+        present = present & ~kept
     return np.where(present, factors, 1.0)
 
 
-def target_shares(target: Target, labels: tuple, counts: np.ndarray) -> np.ndarray:
+def target_shares(
+    target: Target,
+    labels: tuple,
+    counts: np.ndarray,
+    kept: np.ndarray | None = None,
+) -> np.ndarray:
     """Returns float64 [labels], the target distribution B; sums to 1.
 
-    A label without records has share 0: there is nothing to draw it from.
+    A label without records has share 0: there is nothing to draw it from. A label that
+    is kept has its natural share, B = A; what that leaves is shared by the others as
+    the target has it for them alone.
 
     Args:
       target: a target for which not `fixes_size`.
       labels: the labels, in the order of `counts`.
       counts: float64 [labels], natural count of each, >= 0, not all 0.
+      kept: bool [labels], `kept_labels`; None for none.
 
     Raises:
       ValueError: a mapping names a label that does not exist or has no records, or
-        its shares do not sum to 1 where they must.
+        its shares do not sum to 1 where they must; or no other label than kept ones has
+        records.
     """
+    if kept is not None and kept.any():
+        others = np.flatnonzero(~kept)
+        if not counts[others].any():
+            raise ValueError(
+                "keep_natural must leave a label with records to the target, got all "
+                "of them. Set target='natural' instead."
+            )
+        shares = counts / counts.sum()
+        left = target_shares(target, tuple(labels[i] for i in others), counts[others])
+        shares[others] = left * shares[others].sum()
+        return shares
     if not isinstance(target, str):
         return _mapping_shares(target, labels, counts)
     rule, number = _named(target)

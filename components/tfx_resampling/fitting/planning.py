@@ -170,9 +170,10 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
     fitted = counts.label_sets if counts.multi_label else None
     if config.combine != "product":
         fitted = None
+    kept = targets.kept_labels(config.keep_natural, config.target, counts.groups)
     if targets.fixes_size(config.target):
         factors = targets.fixed_factors(
-            config.target, counts.groups, natural, counts.num_records
+            config.target, counts.groups, natural, counts.num_records, kept
         )
         wanted = natural * factors
         target = wanted / wanted.sum()
@@ -182,7 +183,7 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
             return _Transformation(target, factors, rule, notes)
         clipped = np.clip(factors, config.min_factor, config.max_factor)
     else:
-        target = targets.target_shares(config.target, counts.groups, natural)
+        target = targets.target_shares(config.target, counts.groups, natural, kept)
         num_records = labeled_records(
             config.size,
             counts.num_labeled,
@@ -202,7 +203,7 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
         if config.size in ("undersample", "oversample"):
             clipped = np.clip(factors, config.min_factor, config.max_factor)
         else:
-            clipped = held_size(factors, counts, rule, num_records)
+            clipped = held_size(factors, counts, rule, num_records, kept)
     notes += _bound_notes(factors, counts, config)
     return _Transformation(target, clipped, rule, notes)
 

@@ -1,6 +1,7 @@
 """`ResamplePlanner`: statistics in, resampling plan out."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tfx import types
@@ -8,7 +9,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 
-from tfx_resampling.artifacts import ResamplePlan
+from tfx_resampling.artifacts import ResamplePlan, is_late, joined_splits
 from tfx_resampling.core.config import PlannerConfig, option_fields
 from tfx_resampling.planner import executor, spec
 from tfx_resampling.planner.statistics import check_group_by
@@ -58,6 +59,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel | None = None,
         schema: types.BaseChannel | None = None,
         config: PlannerConfig | None = None,
+        exclude_splits: Sequence[str] | data_types.RuntimeParameter = (),
         **options: Any,
     ):
         """Builds the component.
@@ -72,9 +74,11 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             string_domain, or the min and max of an int_domain) that the split lacks
             become part of the plan, with count 0.
           config: the options.
+          exclude_splits: the plan is of all splits but these, instead of `split`.
           **options: fields of `PlannerConfig`, over those of `config`. A value may be a
             `RuntimeParameter` of the field's type; of type str, in the form that
-            `PlannerConfig` parses, where the field takes several types.
+            `PlannerConfig` parses, where the field takes several types. It may also be
+            a placeholder, `component.outputs["value"].future()[0].value`.
 
         Raises:
           ValueError: neither statistics nor examples, an option that is not valid or
@@ -85,15 +89,18 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             raise ValueError("statistics or examples must be given, or both.")
         kinds = {option.name: option.wire for option in option_fields(PlannerConfig)}
         check_names("options", options, list(kinds))
-        runtime = {
-            name: value
-            for name, value in options.items()
-            if isinstance(value, data_types.RuntimeParameter)
-        }
+        runtime = {name: value for name, value in options.items() if is_late(value)}
+        if exclude_splits:
+            if "split" in options:
+                raise ValueError(
+                    "split and exclude_splits must not be given together, got "
+                    f"{options['split']!r} and {exclude_splits!r}."
+                )
+            exclude_splits = joined_splits("exclude_splits", exclude_splits)
         if "group_by" in runtime:
             raise ValueError(
-                "group_by cannot be a runtime parameter: which inputs it needs must be "
-                "known when the pipeline is built."
+                "group_by cannot be a runtime parameter or a placeholder: which inputs "
+                "it needs must be known when the pipeline is built."
             )
         static = {k: v for k, v in options.items() if k not in runtime}
         if config is None:
@@ -105,6 +112,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             config = dataclasses.replace(config, **static)
         check_group_by(config.group_by, statistics is not None, examples is not None)
         properties = {**spec.properties_from_config(config), **runtime}
+        properties[spec.EXCLUDE_SPLITS_KEY] = exclude_splits or None
         super().__init__(
             spec=spec.ResamplePlannerSpec(
                 statistics=statistics,

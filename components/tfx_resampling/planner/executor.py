@@ -1,5 +1,6 @@
 """Executor of `ResamplePlanner`."""
 
+import dataclasses
 import json
 import os
 import pickle
@@ -16,7 +17,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from tfx_resampling import artifacts, report
-from tfx_resampling.artifacts import split_files
+from tfx_resampling.artifacts import split_files, splits_but
 from tfx_resampling.beam import CountLabelSets
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts
@@ -31,7 +32,7 @@ from tfx_resampling.scan import count
 
 def from_examples(
     examples: list[types.Artifact],
-    split: str,
+    splits: Sequence[str],
     label_key: str,
     group_by: Sequence[ColumnSpec],
     identity: Identity,
@@ -39,11 +40,11 @@ def from_examples(
     scratch: str,
     label_dtype: str | None = None,
 ) -> LabelCounts:
-    """Returns exact counts of label sets, or of groups, of a split of examples.
+    """Returns exact counts of label sets, or of groups, of some splits of examples.
 
     Args:
       examples: Examples artifacts, raw or transformed, gzip or plain.
-      split: name of the split.
+      splits: names of the splits.
       label_key: the label feature, bytes or int64.
       group_by: columns of groups, all boundaries known; empty to count label sets.
       identity: what records are known by.
@@ -55,7 +56,7 @@ def from_examples(
       ValueError: another payload format than tf.train.Example, a split that is not
         there, no records, or a feature that cannot be counted.
     """
-    files = split_files(examples, split)
+    files = [name for split in splits for name in split_files(examples, split)]
     spec = count.find_spec(
         RecordFiles(tuple(files)), label_key, group_by, identity, label_dtype
     )
@@ -63,7 +64,14 @@ def from_examples(
     return count.to_label_counts(
         counted,
         spec,
-        {"examples": artifact_utils.get_split_uris(examples, split), "split": split},
+        {
+            "examples": [
+                uri
+                for split in splits
+                for uri in artifact_utils.get_split_uris(examples, split)
+            ],
+            "split": ",".join(splits),
+        },
     )
 
 
@@ -110,6 +118,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             written then.
         """
         config = spec.config_from_properties(exec_properties)
+        excluded = exec_properties.get(spec.EXCLUDE_SPLITS_KEY)
+        if excluded:
+            given = input_dict.get(spec.EXAMPLES_KEY) or input_dict[spec.STATISTICS_KEY]
+            config = dataclasses.replace(config, split=splits_but(given, excluded))
         schema = None
         if input_dict.get(spec.SCHEMA_KEY):
             uri = artifact_utils.get_single_uri(input_dict[spec.SCHEMA_KEY])
@@ -143,20 +155,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         artifact = artifact_utils.get_single_instance(given) if given else None
         if artifact is not None and not input_dict.get(spec.EXAMPLES_KEY):
             return statistics.from_statistics(
-                artifact, config.split, config.label_key, config.group_by, schema
+                artifact, config.splits, config.label_key, config.group_by, schema
             )
         fileio.makedirs(scratch)
         try:
             counts = from_examples(
                 input_dict[spec.EXAMPLES_KEY],
-                config.split,
+                config.splits,
                 config.label_key,
-                statistics.with_boundaries(config.group_by, artifact, config.split),
+                statistics.with_boundaries(config.group_by, artifact, config.splits),
                 config.known_by,
                 self._make_beam_pipeline,
                 scratch,
                 statistics.label_dtype(
-                    artifact, schema, config.split, config.label_key
+                    artifact, schema, config.splits[0], config.label_key
                 ),
             )
         finally:

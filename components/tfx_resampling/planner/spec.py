@@ -15,6 +15,7 @@ SCHEMA_KEY = "schema"
 RESAMPLE_PLAN_KEY = "resample_plan"
 HYPERPARAMETERS_KEY = "hyperparameters"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
+EXCLUDE_SPLITS_KEY = "exclude_splits"
 VERSION_KEY = "package_version"
 
 # One execution property each, so that each can be a RuntimeParameter.
@@ -29,6 +30,7 @@ class ResamplePlannerSpec(ComponentSpec):
             option.name: ExecutionParameter(type=option.wire, optional=True)
             for option in _OPTIONS
         },
+        EXCLUDE_SPLITS_KEY: ExecutionParameter(type=str, optional=True),
         # In the cache key, which does not notice a change of code.
         VERSION_KEY: ExecutionParameter(type=str),
     }

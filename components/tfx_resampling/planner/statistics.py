@@ -1,5 +1,6 @@
 """An artifact of statistics -> counts of labels or groups; boundaries of quantiles."""
 
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ _MOST_INTEGERS = 100_000
 
 def from_statistics(
     statistics: types.Artifact,
-    split: str,
+    splits: Sequence[str],
     label_key: str,
     group_by: Sequence[ColumnSpec] = (),
     schema: schema_pb2.Schema | None = None,
@@ -45,7 +46,8 @@ def from_statistics(
     Args:
       statistics: output of StatisticsGen, or Transform's `post_transform_stats`, which
         has no splits.
-      split: name of the split; not used for an artifact without splits.
+      splits: names of splits, whose counts are added; not used for an artifact without
+        splits.
       label_key: the label feature: bytes, or integers that a schema calls categorical.
       group_by: the only column whose values are counted instead, all that statistics
         can tell (`check_group_by`); labels become the classes of the plan. Empty to
@@ -59,6 +61,32 @@ def from_statistics(
         per record.
     """
     check_group_by(group_by, has_statistics=True, has_examples=False)
+    if group_by and len(splits) > 1:
+        raise _several(splits)
+    found = {
+        locate(statistics, split)[0]: _from_split(
+            statistics, split, label_key, group_by, schema
+        )
+        for split in splits
+    }
+    # One of all splits together counts once.
+    return functools.reduce(LabelCounts.plus, found.values())
+
+
+def _several(splits: Sequence[str]) -> ValueError:
+    return ValueError(
+        f"group_by cannot be taken from the statistics of several splits, got "
+        f"{list(splits)}: add examples=..., and give buckets boundaries."
+    )
+
+
+def _from_split(
+    statistics: types.Artifact,
+    split: str,
+    label_key: str,
+    group_by: Sequence[ColumnSpec],
+    schema: schema_pb2.Schema | None,
+) -> LabelCounts:
     path, notes = locate(statistics, split)
     notes += _sampling_notes(statistics, split)
     labels = feature_statistics.from_file(path, split, label_key, notes)
@@ -117,7 +145,9 @@ def _needs_statistics(column: Bucket) -> ValueError:
 
 
 def with_boundaries(
-    group_by: Sequence[ColumnSpec], statistics: types.Artifact | None, split: str
+    group_by: Sequence[ColumnSpec],
+    statistics: types.Artifact | None,
+    splits: Sequence[str],
 ) -> Sequence[ColumnSpec]:
     """Returns group_by with quantiles turned into boundaries.
 
@@ -132,6 +162,9 @@ def with_boundaries(
         if isinstance(column, Bucket) and column.quantiles is not None:
             if statistics is None:
                 raise _needs_statistics(column)
+            if len(splits) > 1:
+                raise _several(splits)
+            (split,) = splits
             path, _ = locate(statistics, split)
             whole = feature_statistics.whole_dataset(
                 feature_statistics.read_datasets(path), path, split

@@ -6,11 +6,13 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 
+from tfx_resampling.artifacts import is_late, joined_splits
 from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.resampler import executor, spec
-from tfx_resampling.validate import check_names
+from tfx_resampling.validate import check_choice, check_names
 from tfx_resampling.version import __version__
 
 
@@ -54,8 +56,9 @@ class Resampler(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel,
         resample_plan: types.BaseChannel,
         *,
-        splits: Sequence[str] = ("train",),
-        other_splits: str = "copy",
+        splits: Sequence[str] | data_types.RuntimeParameter | None = None,
+        exclude_splits: Sequence[str] | data_types.RuntimeParameter = (),
+        other_splits: str | data_types.RuntimeParameter = "copy",
         options: ResampleOptions | None = None,
         **fields: Any,
     ):
@@ -64,24 +67,44 @@ class Resampler(base_beam_component.BaseBeamComponent):
         Args:
           examples: channel of type `Examples`, raw or transformed, of tf.train.Example.
           resample_plan: channel of type `ResamplePlan`, output of `ResamplePlanner`.
-          splits: the splits to resample.
-          other_splits: how the others come into the output: "copy", or "link" (hard
-            links on a local file system, which take no time and no space).
+          splits: the splits to resample, a list or separated by commas; None: those
+            that the plan is made of.
+          exclude_splits: instead of `splits`, resample all but these.
+          other_splits: how the others come into the output: "copy", "link" (hard links
+            on a local file system, which take no time and no space) or "drop" (not).
           options: the options.
-          **fields: fields of `ResampleOptions`, instead of those of `options`.
+          **fields: fields of `ResampleOptions`, instead of those of `options`. A value,
+            as of the three arguments above, may be a `RuntimeParameter` of its type or
+            a placeholder.
 
         Raises:
           ValueError: an option is not valid or unknown.
         """
         names = [field.name for field in dataclasses.fields(ResampleOptions)]
         check_names("options", fields, names)
-        options = dataclasses.replace(options or ResampleOptions(), **fields)
+        late = {name: value for name, value in fields.items() if is_late(value)}
+        static = {name: value for name, value in fields.items() if name not in late}
+        options = dataclasses.replace(options or ResampleOptions(), **static)
+        if splits is not None and exclude_splits:
+            raise ValueError(
+                "splits and exclude_splits must not be given together, got "
+                f"{splits!r} and {exclude_splits!r}."
+            )
+        if not is_late(other_splits):
+            check_choice("other_splits", other_splits, spec.OTHER_SPLITS)
+        properties = {**spec.to_properties(options), **late}
+        if splits is not None:
+            properties[spec.SPLITS_KEY] = joined_splits("splits", splits)
+        if exclude_splits:
+            excluded = joined_splits("exclude_splits", exclude_splits)
+            properties[spec.EXCLUDE_SPLITS_KEY] = excluded
         super().__init__(
             spec=spec.ResamplerSpec(
                 natural_examples=examples,
                 resample_plan=resample_plan,
                 examples=types.Channel(type=standard_artifacts.Examples),
+                other_splits=other_splits,
                 package_version=__version__,
-                **spec.to_properties(options, splits, other_splits),
+                **{k: v for k, v in properties.items() if v is not None},
             )
         )

@@ -1,6 +1,7 @@
 """Executor of `Resampler`."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
@@ -11,15 +12,16 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from tfx_resampling import artifacts
-from tfx_resampling.artifacts import split_files
+from tfx_resampling.artifacts import split_files, splits_but
 from tfx_resampling.beam.write import write_resampled
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.resampler import spec
 from tfx_resampling.shards.manifest import Manifest, check_natural, manifest_path
+from tfx_resampling.validate import check_choice, parse_names
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Resamples some splits with Beam, and copies or links the others."""
+    """Resamples some splits with Beam; copies, links or leaves out the others."""
 
     def Do(
         self,
@@ -40,15 +42,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             output then.
           OSError: the disk is full.
         """
-        options, splits, other_splits = spec.from_properties(exec_properties)
+        options = spec.from_properties(exec_properties)
+        other_splits = exec_properties[spec.OTHER_SPLITS_KEY]
+        check_choice("other_splits", other_splits, spec.OTHER_SPLITS)
         plan_uri = artifact_utils.get_single_uri(input_dict[spec.RESAMPLE_PLAN_KEY])
         plan = artifacts.read_plan(plan_uri)
         examples = input_dict[spec.NATURAL_EXAMPLES_KEY]
+        splits = _splits(exec_properties, examples, plan)
         files = {split: split_files(examples, split) for split in splits}
         for name in (name for split in files.values() for name in split):
             check_natural(name, plan)
         output = artifact_utils.get_single_instance(output_dict[spec.EXAMPLES_KEY])
         names = artifact_utils.decode_split_names(examples[0].split_names)
+        if other_splits == "drop":
+            names = [name for name in names if name in splits]
         # Set first, because the URIs of splits are taken from it.
         output.split_names = artifact_utils.encode_split_names(names)
         uris = {name: artifact_utils.get_split_uri([output], name) for name in names}
@@ -84,6 +91,17 @@ def _counts(manifest: Manifest) -> dict[str, int]:
     if manifest.mode == "stratify":
         del counts["dropped"], counts["emitted"]
     return counts
+
+
+def _splits(
+    exec_properties: dict[str, Any], examples: list[types.Artifact], plan: Plan
+) -> Sequence[str]:
+    """Returns the splits to resample."""
+    if exec_properties.get(spec.SPLITS_KEY):
+        return parse_names("splits", exec_properties[spec.SPLITS_KEY], 1)
+    if exec_properties.get(spec.EXCLUDE_SPLITS_KEY):
+        return splits_but(examples, exec_properties[spec.EXCLUDE_SPLITS_KEY])
+    return plan.splits
 
 
 def _pass_through(files: list[str], directory: str, how: str) -> None:

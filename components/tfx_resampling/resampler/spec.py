@@ -1,8 +1,6 @@
 """Inputs, outputs and execution properties of `Resampler`."""
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tfx.types import standard_artifacts
@@ -10,26 +8,33 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from tfx_resampling.artifacts import ResamplePlan
 from tfx_resampling.beam.resample_options import ResampleOptions
-from tfx_resampling.validate import check_choice
+from tfx_resampling.core.config import option_fields
 
 # An input and an output of a component cannot have the same name.
 NATURAL_EXAMPLES_KEY = "natural_examples"
 EXAMPLES_KEY = "examples"
 RESAMPLE_PLAN_KEY = "resample_plan"
-OPTIONS_KEY = "options"
 SPLITS_KEY = "splits"
+EXCLUDE_SPLITS_KEY = "exclude_splits"
 OTHER_SPLITS_KEY = "other_splits"
 VERSION_KEY = "package_version"
 
-OTHER_SPLITS = ("copy", "link")
+OTHER_SPLITS = ("copy", "link", "drop")
+
+# One execution property each, so that each can be a RuntimeParameter.
+_OPTIONS = option_fields(ResampleOptions)
 
 
 class ResamplerSpec(ComponentSpec):
     """ComponentSpec of `Resampler`."""
 
     PARAMETERS = {
-        OPTIONS_KEY: ExecutionParameter(type=str),
-        SPLITS_KEY: ExecutionParameter(type=str),
+        **{
+            option.name: ExecutionParameter(type=option.wire, optional=True)
+            for option in _OPTIONS
+        },
+        SPLITS_KEY: ExecutionParameter(type=str, optional=True),
+        EXCLUDE_SPLITS_KEY: ExecutionParameter(type=str, optional=True),
         OTHER_SPLITS_KEY: ExecutionParameter(type=str),
         # In the cache key, which does not notice a change of code.
         VERSION_KEY: ExecutionParameter(type=str),
@@ -41,31 +46,23 @@ class ResamplerSpec(ComponentSpec):
     OUTPUTS = {EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples)}
 
 
-def to_properties(
-    options: ResampleOptions, splits: Sequence[str], other_splits: str
-) -> Mapping[str, str]:
-    """Returns the execution properties of options.
-
-    Raises:
-      ValueError: `splits` or `other_splits` is not valid.
-    """
-    is_list = isinstance(splits, (list, tuple))
-    if not is_list or not splits or not all(isinstance(x, str) for x in splits):
-        raise ValueError(f"splits must be a list of names, got {splits!r}.")
-    check_choice("other_splits", other_splits, OTHER_SPLITS)
+def to_properties(options: ResampleOptions) -> dict[str, Any]:
+    """Returns the execution properties of options; absent ones are None."""
     return {
-        OPTIONS_KEY: json.dumps(dataclasses.asdict(options), sort_keys=True),
-        SPLITS_KEY: json.dumps(list(splits)),
-        OTHER_SPLITS_KEY: other_splits,
+        option.name: option.format(getattr(options, option.name)) for option in _OPTIONS
     }
 
 
-def from_properties(
-    properties: Mapping[str, Any],
-) -> tuple[ResampleOptions, Sequence[str], str]:
-    """Returns (options, splits, other_splits), the inverse of `to_properties`."""
-    return (
-        ResampleOptions(**json.loads(properties[OPTIONS_KEY])),
-        json.loads(properties[SPLITS_KEY]),
-        properties[OTHER_SPLITS_KEY],
-    )
+def from_properties(properties: Mapping[str, Any]) -> ResampleOptions:
+    """Returns the options of execution properties; runtime values are checked here.
+
+    Raises:
+      ValueError: an option is not valid.
+    """
+    # A runtime parameter of Kubeflow arrives as a float where an integer was meant.
+    values = {
+        option.name: option.wire(properties[option.name])
+        for option in _OPTIONS
+        if properties.get(option.name) is not None
+    }
+    return ResampleOptions(**values)
