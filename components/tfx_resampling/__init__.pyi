@@ -31,6 +31,7 @@ from tfx_resampling.tables.maps import ImageAugmenter as ImageAugmenter
 from tfx_resampling.tables.maps import ImageLoader as ImageLoader
 from tfx_resampling.tables.maps import OneHotEncoder as OneHotEncoder
 from tfx_resampling.trainer.component import Trainer as Trainer
+from tfx_resampling.trainer.tuner import Tuner as Tuner
 from tfx_resampling.trainer.vertex import VertexTrainer as VertexTrainer
 from tfx_resampling.trainer.vertex import VertexTraining as VertexTraining
 from tfx_resampling.version import __version__ as __version__

@@ -193,3 +193,43 @@ def test_component_is_serialisable_for_other_runners(statistics):
     planner = tr.ResamplePlanner(statistics, label_key="y")
     loaded = json_utils.loads(json_utils.dumps(planner))
     assert loaded.exec_properties == planner.exec_properties
+
+
+@tfx.dsl.components.component
+def FindOptions(
+    target: tfx.dsl.components.OutputArtifact[standard_artifacts.String],
+    factor: tfx.dsl.components.OutputArtifact[standard_artifacts.Float],
+):
+    """A component that finds out what a plan is to aim for."""
+    target.value, factor.value = "sqrt", 1.5
+
+
+@pytest.mark.long
+def test_options_may_be_what_another_component_found(tmp_path):
+    statistics = make_statistics.artifact(str(tmp_path), RECORDS)
+    importer = tfx.dsl.Importer(
+        source_uri=statistics.uri,
+        artifact_type=standard_artifacts.ExampleStatistics,
+        properties={"split_names": statistics.split_names},
+    )
+    found = FindOptions()  # pyright: ignore[reportCallIssue]
+    planner = tr.ResamplePlanner(
+        importer.outputs["result"],
+        label_key="y",
+        target=found.outputs["target"].future()[0].value,
+        max_factor=found.outputs["factor"].future()[0].value,
+    )
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        str(tmp_path / "metadata.sqlite")
+    )
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="late",
+            pipeline_root=str(tmp_path / "artifacts"),
+            components=[importer, found, planner],
+            metadata_connection_config=connection,
+        )
+    )
+    (uri,) = (tmp_path / "artifacts" / "ResamplePlanner" / "resample_plan").iterdir()
+    options = read_plan(str(uri)).provenance["options"]
+    assert (options["target"], options["max_factor"]) == ("sqrt", 1.5)

@@ -1,5 +1,5 @@
-"""TFX's Trainer with one more input, the plan; on this machine and on Vertex AI.
+"""TFX's Trainer and Tuner with one more input, the plan; here and on Vertex AI.
 
-In: the inputs of TFX's Trainer and a `ResamplePlan`. Out: the outputs of TFX's Trainer.
+In: the inputs of TFX's component and a `ResamplePlan`. Out: the outputs of TFX's.
 May import: everything below the components, TFX.
 """

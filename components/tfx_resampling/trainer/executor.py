@@ -27,18 +27,23 @@ class Executor(executor.GenericExecutor):
         exec_properties: dict[str, Any],
     ) -> fn_args_utils.FnArgs:
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
-        if input_dict.get(RESAMPLE_PLAN_KEY):
-            # FnArgs has no field for another artifact, but custom_config is free.
-            fn_args.custom_config = {
-                **(fn_args.custom_config or {}),
-                PLAN_URI_KEY: artifact_utils.get_single_uri(
-                    input_dict[RESAMPLE_PLAN_KEY]
-                ),
-            }
+        config: Any = with_plan(fn_args.custom_config, input_dict)
+        fn_args.custom_config = config
         steps = exec_properties.get(TRAIN_STEPS_KEY)
         if steps is not None:
             fn_args.train_steps = check_train_steps(steps)
         return fn_args
+
+
+def with_plan(
+    config: dict[str, Any] | None, input_dict: dict[str, list[types.Artifact]]
+) -> dict[str, Any] | None:
+    """Returns `custom_config` with the place of the plan, if there is one."""
+    if not input_dict.get(RESAMPLE_PLAN_KEY):
+        return config
+    # FnArgs has no field for another artifact, but custom_config is free.
+    uri = artifact_utils.get_single_uri(input_dict[RESAMPLE_PLAN_KEY])
+    return {**(config or {}), PLAN_URI_KEY: uri}
 
 
 def check_train_steps(steps: Any) -> int:
