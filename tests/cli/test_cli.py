@@ -77,6 +77,7 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
         max_factor="50", combine="max", unlabeled="drop", seed="5", split="train",
         key_features="image/id", unknown_labels="0.5",
         on_unreachable="warn", tolerance="0.1", schedule="linear:4",
+        prefer="samples", min_epoch="0", keep_natural="",
     )  # fmt: skip
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
     code, _, errors = run("plan", "--examples", pattern, "--label-key=label", *flags)
@@ -85,8 +86,8 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
         **values,
         "target": {"a": 0.5, "b": 0.3, "c": 0.2},
         **dict(min_factor=0.01, max_factor=50.0, tolerance=0.1, seed=5),
-        **dict(unknown_labels=0.5),
-        **dict(key_features=["image/id"], identity="content"),
+        **dict(unknown_labels=0.5, min_epoch=0.0, keep_natural=[]),
+        **dict(key_features=["image/id"], identity="content", on_duplicates="error"),
         **dict(label_key="label", group_by=[]),
     }
     code, _, errors = run(
