@@ -437,20 +437,16 @@ def test_check_names_duplicates(run, tmp_path):
     flags = ["--examples", "part-*", "--label-key=label", "--size=records:300"]
     code, _, errors = run("plan", *flags)
     assert code == 2 and "2,000 records have 40 identities" in errors
-    outcomes = set()
-    for seed in range(4):
+    for seed in range(8):
         options = ["--on-duplicates=warn", f"--seed={seed}"]
-        code, _, errors = run("plan", *flags, *options)
-        assert code == 0
+        assert run("plan", *flags, *options)[0] == 0
         code, output, _ = run("check", "plan.json", "--examples", "part-*", "--json")
         found = json.loads(output)
         assert found["distinct"] == 40 and code == (found["outside"] > 0)
         assert found["of_duplicates"] == found["outside"]
-        outcomes.add(code)
         if code:
-            _, output, _ = run("check", "plan.json", "--examples", "part-*")
-            assert "2,000 records have 40 identities" in " ".join(output.split())
-    assert 1 in outcomes
-    code, output, _ = run("plan", *flags, "--on-duplicates=position")
-    assert code == 0 and "known by their position" in " ".join(output.split())
-    assert run("check", "plan.json", "--examples", "part-*")[0] == 0
+            break
+    else:
+        pytest.fail("no seed misses the plan")
+    _, output, _ = run("check", "plan.json", "--examples", "part-*")
+    assert "2,000 records have 40 identities" in " ".join(output.split())
