@@ -61,8 +61,8 @@ def test_plan(run, pattern):
     assert (plan.max_factor, plan.seed) == (7.0, 3)
     lines = output.splitlines()
     assert lines[0].split() == [
-        *("label", "natural", "share", "target", "factor", "predicted"),
-        *("predicted", "count"),
+        *("label", "natural", "share", "target", "factor", "emitted", "/", "natural"),
+        *("predicted", "predicted", "count"),
     ]
     assert lines[1].split()[:3] == ["a", "630", "86.42%"]
     assert "Emitted per epoch: 719 records" in output
@@ -176,11 +176,11 @@ class TestNarrowTerminals:
     def test_labels_as_wide_as_two_letters(self, run, terminal, tmp_path):
         plan = plans.make(["漢" * 30, "b"], [1.0, 0.5])
         (tmp_path / "plan.json").write_text(plan.to_json())
-        terminal(78)
+        terminal(97)
         _, output, _ = run("show", "plan.json")
         assert plain(output).splitlines()[1].startswith("漢漢漢")
-        assert plain(output).splitlines()[1].split()[-6:] == [
-            *("1", "50.00%", "50.00%", "1", "50.00%", "1")
+        assert plain(output).splitlines()[1].split()[-7:] == [
+            *("1", "50.00%", "50.00%", "1", "1", "50.00%", "1")
         ]
 
 
@@ -190,8 +190,8 @@ def test_several_targets_side_by_side(run, pattern):
     code, output, _ = run("plan", *flags, *targets)
     assert code == 0 and os.listdir(".") == []
     assert re.split(r"\s{2,}", output.splitlines()[0].strip()) == [
-        *("label", "natural", "share", "natural: factor", "share"),
-        *("power:0.5: factor", "share"),
+        *("label", "natural", "share", "natural: emitted / natural", "share"),
+        *("power:0.5: emitted / natural", "share"),
     ]
     assert output.splitlines()[1].split()[:5] == ["a", "630", "86.42%", "1", "86.42%"]
     assert "distance to target" in output and "effective sample size" in output
