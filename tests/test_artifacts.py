@@ -81,7 +81,9 @@ def test_spans_of_every_form_are_read():
 
 def test_without_a_span_none_is_made_up():
     target = Examples()
-    artifacts.carry_span([examples(), ExampleStatistics()], target)
+    empty = examples()
+    empty.mlmd_artifact.custom_properties["span"].SetInParent()  # As on Kubeflow.
+    artifacts.carry_span([examples(), ExampleStatistics(), empty], target)
     assert not target.has_custom_property("span")
     artifacts.carry_span([examples(0)], target)
     assert target.has_custom_property("span")

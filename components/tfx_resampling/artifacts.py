@@ -165,9 +165,13 @@ def carry_span(sources: Sequence[types.Artifact], target: types.Artifact) -> Non
 
 
 def _number(artifact: types.Artifact, name: str) -> int | None:
+    value = None
     if artifact.has_custom_property(name):
+        # On Kubeflow it may be there and be empty.
+        value = artifact.get_custom_property(name)
+    if value is not None:
         # Older TFX writes text; Kubeflow, numbers with a point.
-        return int(float(str(artifact.get_custom_property(name))))
+        return int(float(str(value)))
     # 0 is also what components write that look for it there, and not where it is.
     return getattr(artifact, name) or None if _declares(artifact, name) else None
 
