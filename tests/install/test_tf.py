@@ -13,6 +13,7 @@ with tf.io.TFRecordWriter("train.tfrecord") as writer:
         example = tf.train.Example()
         label = b"rare" if i % 10 == 0 else b"common"
         example.features.feature["label"].bytes_list.value.append(label)
+        example.features.feature["image/id"].int64_list.value.append(i)
         shade = np.full((8, 8, 3), 250 if label == b"rare" else 5, np.uint8)
         image = tf.io.encode_png(shade).numpy()
         example.features.feature["image/encoded"].bytes_list.value.append(image)
