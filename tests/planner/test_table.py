@@ -26,7 +26,7 @@ def test_a_table_is_drawn_to_the_target_of_the_planner(tmp_path):
     examples.uri = str(tmp_path / "examples")
     examples.split_names = artifact_utils.encode_split_names(["train"])
     os.makedirs(tmp_path / "examples" / "Split-train")
-    records = [example(y=list(row["y"])) for row in TABLE]
+    records = [example(y=list(row["y"]), id=[row["id"]]) for row in TABLE]
     make_statistics.write_records(tmp_path / "examples/Split-train/0", records)
     artifact, _ = planner_run.execute(
         str(tmp_path), {"examples": examples}, target={"person": 0.6, "train": 0.4}
