@@ -50,7 +50,7 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 test: $(INSTALLED) ## The test suite: 22 minutes on two cores
 	$(PYTHON) -m pytest --tier suite -n 2
 
-test-fast: $(INSTALLED) ## Tests of every module in under two minutes; no pipelines
+test-fast: $(INSTALLED) ## Tests of every module in three minutes; no pipelines
 	$(PYTHON) -m pytest --tier fast -n 2
 
 test-nightly: $(INSTALLED) ## The tests that take too long for the suite
