@@ -28,6 +28,10 @@ from tfx_resampling.version import __version__
 _REACHED = 1e-6
 # The same for the smallest or largest epoch, whose size is found by trying.
 _REACHED_AT_SIZE = 1e-4
+# What it costs, in distance, if all labels move away from their targets: one of a few
+# is worse than any distance; a handful of thousands, where a search must end early, is
+# better than a plan that is next to natural.
+_ASTRAY_COST = 4.0
 # Distances that are about the same, by what is preferred among them.
 _SLACK = {"distance": 0.005, "samples": 0.06}
 # Relative error of a size that is worth a warning.
@@ -311,11 +315,11 @@ def _fit(
             return -candidate.records if is_smallest else candidate.records
         return candidate.effective_sample_size
 
-    # A label that moves away from its target is worse than any distance.
-    fewest = min(len(each.astray) for each in candidates)
-    allowed = [each for each in candidates if len(each.astray) == fewest]
-    closest = min(each.distance for each in allowed)
-    near = [c for c in allowed if c.distance <= closest + _SLACK[config.prefer]]
+    def cost(candidate):
+        return candidate.distance + _ASTRAY_COST * len(candidate.astray) / len(target)
+
+    least = min(map(cost, candidates))
+    near = [c for c in candidates if cost(c) <= least + _SLACK[config.prefer]]
     chosen = max(near, key=gain)
     if len(candidates) == 1:
         return _Fit(fitted, rule, chosen, candidates)
