@@ -61,6 +61,34 @@ def set_counts(labels: str, table: dict) -> LabelCounts:
     )
 
 
+def row_counts(
+    rows: Sequence[Sequence[int]],
+    weights: Sequence[float],
+    num_labels: int | None = None,
+    num_unlabeled: int = 0,
+) -> LabelCounts:
+    """Returns counts of label sets given as lists of label indices.
+
+    Args:
+      rows: labels of each set; label 7 is "l0007".
+      weights: records with exactly each of these sets.
+      num_labels: by default up to the last one that occurs.
+      num_unlabeled: records without a label.
+    """
+    sets = LabelSets.from_sets([*rows, []], [*weights, num_unlabeled])
+    num_labels = num_labels or 1 + max(max(row) for row in rows)
+    totals = sets.label_totals(sets.weights, num_labels)
+    return LabelCounts(
+        label_key="y",
+        groups=tuple(f"l{i:04d}" for i in range(num_labels)),
+        counts=tuple(int(total) for total in totals),
+        num_records=int(sets.weights.sum()),
+        num_unlabeled=num_unlabeled,
+        multi_label=any(len(set(row)) > 1 for row in rows),
+        label_sets=sets,
+    )
+
+
 def label_sets(labels: Sequence[str], table: dict) -> LabelSets:
     """Returns the label sets of `table`, as in `set_counts`."""
     rows = [[labels.index(letter) for letter in letters] for letters in table]

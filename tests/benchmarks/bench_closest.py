@@ -16,9 +16,11 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 from tfx_resampling.core.config import PlannerConfig
-from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.fitting.closest import Closest
 from tfx_resampling.fitting.planning import make_plan
+
+from tests.plans import row_counts
 
 
 def long_tailed(num_labels: int, num_records: int, seed: int) -> LabelCounts:
@@ -34,16 +36,7 @@ def long_tailed(num_labels: int, num_records: int, seed: int) -> LabelCounts:
         drawn = np.searchsorted(scenes[scene], rng.random(1 + rng.poisson(2)))
         key = tuple(sorted({min(int(i), num_labels - 1) for i in drawn}))
         rows[key] = rows.get(key, 0) + 1
-    sets = LabelSets.from_sets(list(rows), list(rows.values()))
-    totals = sets.label_totals(sets.weights, num_labels)
-    return LabelCounts(
-        label_key="labels",
-        groups=tuple(f"label {i:03d}" for i in range(num_labels)),
-        counts=tuple(int(total) for total in totals),
-        num_records=num_records,
-        multi_label=True,
-        label_sets=sets,
-    )
+    return row_counts(list(rows), list(rows.values()), num_labels)
 
 
 def floor(
@@ -61,11 +54,7 @@ def floor(
     sets = counts.label_sets
     assert sets is not None
     num_sets, num_labels = len(sets.weights), len(target)
-    member = scipy.sparse.csr_matrix(
-        (np.ones(len(sets.indices)), sets.indices, sets.indptr),
-        shape=(num_sets, num_labels),
-    )
-    emitted = (member.T @ scipy.sparse.diags(sets.weights)).tocsr()
+    emitted = (sets.matrix(num_labels).T @ scipy.sparse.diags(sets.weights)).tocsr()
     one, each = scipy.sparse.eye(num_sets), scipy.sparse.eye(num_labels)
     none = scipy.sparse.csr_matrix((num_labels, 1))
     apart = scipy.sparse.csr_matrix((num_sets, num_labels))
@@ -139,9 +128,7 @@ def main() -> None:
             *(("uniform", 0.1, 10.0), ("uniform", 0.2, 5.0), ("uniform", 0.0, 100.0)),
             ("sqrt", 0.2, 5.0),
         ):
-            config = PlannerConfig(
-                "labels", target=kind, min_factor=low, max_factor=high
-            )
+            config = PlannerConfig("y", target=kind, min_factor=low, max_factor=high)
             start = time.perf_counter()
             plan = make_plan(counts, config)
             seconds = time.perf_counter() - start

@@ -13,8 +13,10 @@ import time
 
 import numpy as np
 from tfx_resampling.core.config import PlannerConfig
-from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.fitting.planning import make_plan
+
+from tests.plans import row_counts
 
 
 def random_counts(num_labels: int, num_sets: int, mean_labels: float) -> LabelCounts:
@@ -29,16 +31,7 @@ def random_counts(num_labels: int, num_sets: int, mean_labels: float) -> LabelCo
         parts = np.split(labels, np.cumsum(sizes)[:-1])
         rows.update(tuple(sorted(set(part.tolist()))) for part in parts)
     rows = sorted(rows)[:: max(1, len(rows) // num_sets)][:num_sets]
-    label_sets = LabelSets.from_sets(rows, rng.geometric(0.05, num_sets))
-    totals = label_sets.label_totals(label_sets.weights, num_labels)
-    return LabelCounts(
-        label_key="labels",
-        groups=tuple(f"label {i:04d}" for i in range(num_labels)),
-        counts=tuple(totals.astype(int)),
-        num_records=int(label_sets.weights.sum()),
-        multi_label=True,
-        label_sets=label_sets,
-    )
+    return row_counts(rows, rng.geometric(0.05, num_sets).tolist(), num_labels)
 
 
 def main() -> None:
@@ -57,7 +50,7 @@ def main() -> None:
             seconds = []
             for _ in range(args.rounds):
                 start = time.perf_counter()
-                plan = make_plan(counts, PlannerConfig("labels", **options))
+                plan = make_plan(counts, PlannerConfig("y", **options))
                 seconds.append(time.perf_counter() - start)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             words = ", ".join(options.values())

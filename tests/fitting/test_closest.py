@@ -9,6 +9,8 @@ from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.fitting.planning import make_plan
 
+from tests.plans import row_counts
+
 
 def long_tailed(num_labels=30, num_records=1500, seed=0) -> LabelCounts:
     """Labels that come with a frequent one more often than by themselves."""
@@ -20,16 +22,7 @@ def long_tailed(num_labels=30, num_records=1500, seed=0) -> LabelCounts:
         row = set(rng.choice(num_labels, size, p=popularity / popularity.sum()))
         key = tuple(sorted(row | ({0} if max(row) > 4 else set())))
         rows[key] = rows.get(key, 0) + 1
-    sets = LabelSets.from_sets(list(rows), list(rows.values()))
-    totals = sets.label_totals(sets.weights, num_labels)
-    return LabelCounts(
-        label_key="y",
-        groups=tuple(f"l{i:02d}" for i in range(num_labels)),
-        counts=tuple(int(n) for n in totals),
-        num_records=num_records,
-        multi_label=True,
-        label_sets=sets,
-    )
+    return row_counts(list(rows), list(rows.values()), num_labels)
 
 
 def sides(plan):

@@ -13,21 +13,7 @@ from tfx_resampling.core.factors import (
 from tfx_resampling.fitting import exact
 from tfx_resampling.fitting.planning import make_plan
 
-
-def counts_of(sets, weights, num_labels=None, unlabeled=0) -> LabelCounts:
-    """LabelCounts of label sets given as lists of label indices."""
-    label_sets = LabelSets.from_sets([*sets, []], [*weights, unlabeled])
-    num_labels = num_labels or 1 + max(max(row) for row in sets)
-    totals = label_sets.label_totals(label_sets.weights, num_labels)
-    return LabelCounts(
-        label_key="y",
-        groups=tuple(f"l{i:04d}" for i in range(num_labels)),
-        counts=tuple(int(n) for n in totals),
-        num_records=int(sum(weights) + unlabeled),
-        num_unlabeled=unlabeled,
-        multi_label=any(len(set(row)) > 1 for row in sets),
-        label_sets=label_sets,
-    )
+from tests.plans import row_counts
 
 
 def plan_of(counts, **options):
@@ -58,7 +44,7 @@ def test_two_labels_that_overlap():
     # 60 a, 20 b, 20 ab; equal shares of 120 occurrences in 100 records. By hand: T_a x
     # for {a}, T_b y for {b}, xy for {ab}; 60x + 20xy = 20y + 20xy, so y = 3x, and
     # 60x + 60x + 60x^2 = 100: x = (-120 + sqrt(120^2 + 24000)) / 120.
-    counts = counts_of([[0], [1], [0, 1]], [60, 20, 20])
+    counts = row_counts([[0], [1], [0, 1]], [60, 20, 20])
     plan = plan_of(counts, target="uniform")
     x = (-120 + np.sqrt(120**2 + 24_000)) / 120
     assert plan.factors == pytest.approx([x, 3 * x], rel=1e-6)
@@ -68,14 +54,14 @@ def test_two_labels_that_overlap():
 
 
 def test_natural_target_changes_nothing():
-    counts = counts_of([[0], [1], [0, 1], [0, 2]], [60, 20, 20, 5], unlabeled=7)
+    counts = row_counts([[0], [1], [0, 1], [0, 2]], [60, 20, 20, 5], num_unlabeled=7)
     plan = plan_of(counts, target="natural")
     assert plan.factors == pytest.approx([1, 1, 1], rel=1e-6)
     assert plan.predicted_records == pytest.approx(112)
 
 
 def test_an_unwanted_label_takes_its_records_along():
-    counts = counts_of([[0], [1], [0, 1]], [60, 20, 20])
+    counts = row_counts([[0], [1], [0, 1]], [60, 20, 20])
     plan = plan_of(counts, target={"l0000": 1.0, "l0001": 0.0})
     assert plan.factors[1] == 0
     assert plan.predicted == pytest.approx([100, 0], rel=1e-6)
@@ -83,9 +69,9 @@ def test_an_unwanted_label_takes_its_records_along():
 
 
 def test_one_label_only_and_a_label_with_one_record():
-    single = plan_of(counts_of([[0]], [50]), target="uniform", size=2.0)
+    single = plan_of(row_counts([[0]], [50]), target="uniform", size=2.0)
     assert single.factors == (2.0,)
-    plan = plan_of(counts_of([[0], [0, 1]], [99, 1]), target={"l0001": 0.25})
+    plan = plan_of(row_counts([[0], [0, 1]], [99, 1]), target={"l0001": 0.25})
     # 0.25 of the occurrences: a third of the records carry both.
     assert plan.predicted_shares == pytest.approx([0.75, 0.25], abs=1e-7)
     assert plan.predicted == pytest.approx([100, 100 / 3], rel=1e-6)
@@ -94,7 +80,7 @@ def test_one_label_only_and_a_label_with_one_record():
 
 def test_a_label_that_every_record_has():
     # l0 is in every record, so its share is at least 1/3 with two labels beside it.
-    counts = counts_of([[0, 1], [0, 2], [0, 1, 2]], [60, 30, 10])
+    counts = row_counts([[0, 1], [0, 2], [0, 1, 2]], [60, 30, 10])
     plan = plan_of(counts, target={"l0000": 0.4, "l0001": 0.3, "l0002": 0.3})
     assert plan.distance < 1e-6
     missed = plan_of(counts, target={"l0000": 0.1, "l0001": 0.45, "l0002": 0.45})
@@ -103,8 +89,8 @@ def test_a_label_that_every_record_has():
 
 
 def test_a_label_twice_in_a_record_counts_once():
-    twice = counts_of([[0, 0], [1, 0, 1]], [10, 5])
-    once = counts_of([[0], [0, 1]], [10, 5])
+    twice = row_counts([[0, 0], [1, 0, 1]], [10, 5])
+    once = row_counts([[0], [0, 1]], [10, 5])
     assert twice.counts == (15, 5)
     assert plan_of(twice).factors == plan_of(once).factors
 
@@ -112,7 +98,7 @@ def test_a_label_twice_in_a_record_counts_once():
 def test_factors_are_finite_where_many_extreme_ones_meet():
     # 60 labels that occur only all together and once each on their own.
     sets = [list(range(60)), *([i] for i in range(60))]
-    plan = plan_of(counts_of(sets, [1000] + [1] * 60), target="uniform", max_factor=50)
+    plan = plan_of(row_counts(sets, [1000] + [1] * 60), target="uniform", max_factor=50)
     assert np.isfinite(plan.factors).all() and np.isfinite(plan.predicted).all()
 
 
@@ -133,10 +119,10 @@ def test_a_product_that_overflows_is_clipped(combine):
 
 # --- sizes -------------------------------------------------------------------------
 
-OVERLAPPING = counts_of(
+OVERLAPPING = row_counts(
     [[0], [1], [0, 1], [2], [0, 2], [0, 1, 2], [1, 3], [3]],
     [500, 200, 150, 30, 40, 10, 8, 5],
-    unlabeled=20,
+    num_unlabeled=20,
 )
 
 
@@ -216,7 +202,7 @@ def test_what_can_be_reached_is_reached(seed):
     """Targets made from factors are reachable: the fit finds them and their size."""
     rng = np.random.default_rng(seed)
     rows, weights = random_table(rng)
-    counts = counts_of(rows, weights)
+    counts = row_counts(rows, weights)
     truth = np.exp(rng.normal(0, 0.7, len(counts.groups)))
     rule = RecordRule("product", 0.0, 100.0, unlabeled_factor=1.0)
     wanted = emission_of_sets(truth, counts.label_sets, rule)
@@ -281,7 +267,7 @@ def closest_by_linear_program(rows, weights, target, num_records, low, high, sid
 def test_close_to_the_closest_and_no_worse_than_plain_rules(seed):
     rng = np.random.default_rng(1000 + seed)
     rows, weights = random_table(rng)
-    counts = counts_of(rows, weights)
+    counts = row_counts(rows, weights)
     low, high = float(rng.choice([0, 0, 0.2])), float(rng.choice([2, 5, 100]))
     bounds = dict(min_factor=low, max_factor=high)
     plan = plan_of(counts, target=f"power:{rng.choice([0, 0.3, 0.6])}", **bounds)
@@ -357,7 +343,7 @@ def test_an_unreachable_target_is_explained():
 
 
 def test_a_bound_that_binds_is_named():
-    counts = counts_of([[0], [1], [0, 1], [1, 2], [2]], [900, 60, 30, 4, 6])
+    counts = row_counts([[0], [1], [0, 1], [1, 2], [2]], [900, 60, 30, 4, 6])
     plan = plan_of(counts, target="uniform", max_factor=10)
     reason = plan.diagnostics["unreached"]["l0002"]
     assert "max_factor 10 binds for 2 of 2 label sets" in reason
@@ -385,7 +371,7 @@ def test_repeat_factor_sampling_of_lvis():
     """r = max over labels of max(1, sqrt(t / f)) (Gupta et al., CVPR 2019, 4.2)."""
     # Three images: {0, 1}, {0}, {}; t = 0.5. f = 2/3 and 1/3: factors 1 and sqrt(3/2),
     # images sqrt(3/2), 1, 1: the worked example in Detectron2's own tests.
-    counts = counts_of([[0, 1], [0]], [1, 1], unlabeled=1)
+    counts = row_counts([[0, 1], [0]], [1, 1], num_unlabeled=1)
     plan = plan_of(counts, target="repeat_threshold:0.5", combine="max")
     assert plan.factors == pytest.approx([1.0, np.sqrt(3 / 2)])
     found = record_factors(np.array(plan.factors), counts.label_sets, plan.rule)
@@ -398,6 +384,6 @@ def test_repeat_factor_sampling_of_lvis():
 def test_repeat_threshold_of_lvis_scale():
     # t = 0.001 over 100,000 images: a label in 10 of them is repeated sqrt(10) times,
     # one in 100 or more of them once.
-    counts = counts_of([[0], [1], [0, 2]], [99_890, 100, 10])
+    counts = row_counts([[0], [1], [0, 2]], [99_890, 100, 10])
     plan = plan_of(counts, target="repeat_threshold:0.001", combine="max")
     assert plan.factors == pytest.approx([1.0, 1.0, np.sqrt(10)])
