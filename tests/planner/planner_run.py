@@ -5,6 +5,7 @@ import os
 import tfx_resampling as tr
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
+from tfx_resampling.core.config import to_properties
 from tfx_resampling.planner import executor, spec
 
 
@@ -31,7 +32,7 @@ def execute(directory, inputs, exclude_splits=None, **options):
         {name: [artifact] for name, artifact in inputs.items()},
         {"resample_plan": [plan], "hyperparameters": [hyperparameters]},
         {
-            **spec.properties_from_config(config),
+            **to_properties(config),
             spec.EXCLUDE_SPLITS_KEY: exclude_splits,
             "package_version": tr.__version__,
         },

@@ -12,7 +12,7 @@ from tfx import v1 as tfx
 from tfx.types import channel_utils, standard_artifacts
 from tfx.utils import json_utils
 from tfx_resampling.artifacts import read_plan, splits_but
-from tfx_resampling.planner import spec
+from tfx_resampling.core.config import from_properties, to_properties
 
 from tests.planner import make_statistics, planner_run
 from tests.planner.make_statistics import example
@@ -34,7 +34,7 @@ def test_options_become_one_execution_property_each(statistics):
     assert (properties["seed"], properties["max_factor"]) == (7, 100.0)
     # Else a cached plan would outlive a change of this package's code.
     assert properties["package_version"] == tr.__version__
-    assert spec.config_from_properties(properties) == tr.PlannerConfig(
+    assert from_properties(tr.PlannerConfig, properties) == tr.PlannerConfig(
         "y", target={"a": 0.5}, size=0.5, unlabeled=2.0, seed=7
     )
 
@@ -53,7 +53,7 @@ def test_options_become_one_execution_property_each(statistics):
 )
 def test_a_config_survives_the_trip_through_properties(options):
     config = tr.PlannerConfig("y", **options)
-    assert spec.config_from_properties(spec.properties_from_config(config)) == config
+    assert from_properties(tr.PlannerConfig, to_properties(config)) == config
 
 
 def test_outputs_have_their_types(statistics):
@@ -86,7 +86,7 @@ def test_runtime_parameters_are_accepted(statistics):
         assert planner.exec_properties[name] is parameter
     # The runtime's values are checked in the executor.
     with pytest.raises(ValueError, match="max_factor"):
-        spec.config_from_properties({"label_key": "y", "max_factor": -1.0})
+        from_properties(tr.PlannerConfig, {"label_key": "y", "max_factor": -1.0})
 
 
 @pytest.mark.parametrize(

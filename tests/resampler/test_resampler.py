@@ -16,6 +16,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto.example_gen_pb2 import PayloadFormat
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_resampling import artifacts
+from tfx_resampling.core.config import from_properties
 from tfx_resampling.resampler import executor, spec
 from tfx_resampling.shards.manifest import read_manifest
 
@@ -87,9 +88,8 @@ def read(artifact, split) -> Counter:
 def test_component():
     component = build(mode="stratify", compression="GZIP")
     assert component.outputs["examples"].type is standard_artifacts.Examples
-    assert spec.from_properties(component.exec_properties) == tr.ResampleOptions(
-        mode="stratify", compression="GZIP"
-    )
+    options = from_properties(tr.ResampleOptions, component.exec_properties)
+    assert options == tr.ResampleOptions(mode="stratify", compression="GZIP")
     assert "splits" not in component.exec_properties  # The plan's.
     assert component.exec_properties["other_splits"] == "copy"
     assert component.exec_properties["package_version"] == tr.__version__
@@ -126,12 +126,13 @@ def test_options_may_be_set_when_a_run_starts():
     for name, parameter in parameters.items():
         assert properties[name] is parameter
     # Kubeflow passes integers as floats; values are checked in the executor.
-    found = spec.from_properties(
-        {**properties, "mode": "materialize", "epochs": 2.0, "num_shards": 3.0}
+    found = from_properties(
+        tr.ResampleOptions,
+        {**properties, "mode": "materialize", "epochs": 2.0, "num_shards": 3.0},
     )
     assert found == tr.ResampleOptions(epochs=2, num_shards=3)
     with pytest.raises(ValueError, match="mode must be one of"):
-        spec.from_properties({"mode": "both"})
+        from_properties(tr.ResampleOptions, {"mode": "both"})
 
 
 @pytest.mark.parametrize(

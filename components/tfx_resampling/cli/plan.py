@@ -202,10 +202,9 @@ def _compare(targets: Sequence[str], plans: list, as_json: bool) -> None:
     warnings = []
     for target, plan in zip(targets, plans, strict=True):
         target = report.shortened(target, _LONGEST_TARGET)
-        column = report.EMITTED if plan.multi_label else "factor"
-        names += [f"{target}: {column}", "share"]
+        name, _ = report.measure(plan)
+        names += [f"{target}: {name}", "share"]
         for cells, row in zip(rows, report.rows(plan), strict=True):
-            name = report.EMITTED if plan.multi_label else "factor"
             cells += [cell(name, row[name]), cell("share", row["predicted"])]
         for cells, value in zip(total_rows, totals.values(), strict=True):
             cells += [value(plan), ""]

@@ -13,7 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tfx_resampling.core import targets
 from tfx_resampling.core.groups import ColumnSpec, format_columns, parse_columns
@@ -37,6 +37,9 @@ PREFERENCES = ("distance", "samples")
 # Above this a float64 cannot hold `core.draws`' sums exactly for even two epochs, and
 # no training set gains from a million copies of one record.
 LARGEST_FACTOR = 1e6
+
+
+Options = TypeVar("Options")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +101,33 @@ def option_fields(kind: type, leave_out: Sequence[str] = ()) -> list[OptionField
             option = dataclasses.replace(option, default=default)
         result.append(option)
     return result
+
+
+def to_properties(options: Any) -> dict[str, Any]:
+    """Returns a dataclass of options as execution properties; absent ones are None."""
+    return {
+        option.name: option.format(getattr(options, option.name))
+        for option in option_fields(type(options))
+    }
+
+
+def from_properties(kind: type[Options], properties: Mapping[str, Any]) -> Options:
+    """Returns the options of execution properties; runtime values are checked here.
+
+    Args:
+      kind: the dataclass, such as `PlannerConfig`.
+      properties: what `to_properties` gave, and maybe others.
+
+    Raises:
+      ValueError: an option is not valid.
+    """
+    # A runtime parameter of Kubeflow arrives as a float where an integer was meant.
+    values = {
+        option.name: option.wire(properties[option.name])
+        for option in option_fields(kind)
+        if properties.get(option.name) is not None
+    }
+    return kind(**values)
 
 
 def _wire(annotation: Any) -> type:
@@ -278,6 +308,11 @@ class PlannerConfig:
     def splits(self) -> tuple[str, ...]:
         """The splits whose counts are added."""
         return parse_names("split", self.split, 1)
+
+    @property
+    def is_size_open(self) -> bool:
+        """Whether the target decides how many records an epoch emits."""
+        return self.size in ("undersample", "oversample")
 
     @property
     def unlabeled_factor(self) -> float:

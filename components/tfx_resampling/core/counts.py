@@ -4,8 +4,10 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from tfx_resampling.core.groups import Grouping
 from tfx_resampling.core.sharing import Duplicates
@@ -45,6 +47,14 @@ class LabelSets:
     def lengths(self) -> np.ndarray:
         """int64 [sets], number of labels of each set."""
         return np.diff(self.indptr)
+
+    def matrix(self, num_labels: int) -> Any:
+        """Returns a SciPy CSR matrix, float64 [sets, labels]: 1 where a set has it."""
+        # Any: SciPy's stubs do not know what slicing a sparse matrix gives.
+        return scipy.sparse.csr_matrix(
+            (np.ones(len(self.indices)), self.indices, self.indptr),
+            shape=(len(self.weights), num_labels),
+        )
 
     def label_totals(self, values: np.ndarray, num_labels: int) -> np.ndarray:
         """Returns float64 [labels]: `values` [sets] summed over the sets of a label."""

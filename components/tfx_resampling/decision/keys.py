@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfx_resampling.core.identity import Identity
 from tfx_resampling.decision import graph_draws
+from tfx_resampling.decision.labels import rows_of
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.fields import Parsing, fingerprints
 from tfx_resampling.records.reader import Chunk
@@ -66,9 +67,8 @@ class Keys:
             return _as_keys(flat)
         # Mixed: 0 is a value and not a missing one.
         mixed = graph_draws.mix(_as_keys(flat) + tf.constant(1, tf.uint64))
-        return tf.math.unsorted_segment_sum(
-            mixed, values.value_rowids(), values.nrows()
-        )
+        rows = rows_of(values.row_splits, tf.size(mixed, tf.int64))
+        return tf.math.unsorted_segment_sum(mixed, rows, values.nrows())
 
 
 def _as_keys(values: tf.Tensor) -> tf.Tensor:

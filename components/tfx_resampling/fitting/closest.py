@@ -22,12 +22,10 @@ made-up ones).
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
-import scipy.sparse
 
 from tfx_resampling.core.counts import LabelSets
 
@@ -109,7 +107,7 @@ class _Task(NamedTuple):
 
     concentration: float
     reward: float
-    sides: "_Sides"
+    sides: _Sides
 
 
 class Closest:
@@ -133,13 +131,7 @@ class Closest:
           num_records: labeled records to emit; None leaves it open.
         """
         filled = label_sets.lengths > 0
-        shape = (len(label_sets.weights), len(target))
-        # Any: SciPy's stubs do not know what slicing a sparse matrix gives.
-        matrix: Any = scipy.sparse.csr_matrix(
-            (np.ones(len(label_sets.indices)), label_sets.indices, label_sets.indptr),
-            shape=shape,
-        )
-        self._matrix = matrix[filled]
+        self._matrix = label_sets.matrix(len(target))[filled]
         self._transpose = self._matrix.T.tocsr()
         self._weights = label_sets.weights[filled]
         self._lengths = label_sets.lengths[filled].astype(np.float64)
@@ -191,10 +183,13 @@ class Closest:
             found.append(last)
         return found
 
-    def _solved(self, start: np.ndarray, task: _Task, budget: int) -> Candidate:
-        return self._candidate(
-            self._sized(self._sharpened(start, task, _WIDTHS, budget))
-        )
+    def _solved(self, exponents: np.ndarray, task: _Task, budget: int) -> Candidate:
+        """Returns what comes of log T by ever less smoothed versions of a task."""
+        for number, width in enumerate(_WIDTHS):
+            iterations = max(10, min(_ITERATIONS, budget // (len(_WIDTHS) - number)))
+            exponents, used = self._minimise(exponents, task, *width, iterations)
+            budget -= used
+        return self._candidate(self._sized(exponents))
 
     def sizes(self, factors: np.ndarray, is_smallest: bool) -> list[Candidate]:
         """Returns what was found for epochs of several sizes.
@@ -209,10 +204,7 @@ class Closest:
         found = []
         for reward in _REWARDS:
             task = _Task(_CONCENTRATIONS[0], sign * reward, _SIDES[1])
-            ends = [
-                self._candidate(self._sharpened(start, task, _WIDTHS, budget))
-                for start in starts
-            ]
+            ends = [self._solved(start, task, budget) for start in starts]
 
             def loss(end, task=task):
                 return end.distance - task.reward * np.log(end.records)
@@ -229,20 +221,6 @@ class Closest:
             np.log(np.maximum(factors, 1e-300)), -_LARGEST_EXPONENT, _LARGEST_EXPONENT
         )
         exponents[self._unwanted] = -_LARGEST_EXPONENT
-        return exponents
-
-    def _sharpened(
-        self,
-        exponents: np.ndarray,
-        task: _Task,
-        widths: Sequence[tuple[float, float]],
-        budget: int,
-    ) -> np.ndarray:
-        """Returns log T after solving ever less smoothed versions of a task."""
-        for number, width in enumerate(widths):
-            iterations = max(10, min(_ITERATIONS, budget // (len(widths) - number)))
-            exponents, used = self._minimise(exponents, task, *width, iterations)
-            budget -= used
         return exponents
 
     def _candidate(self, exponents: np.ndarray) -> Candidate:

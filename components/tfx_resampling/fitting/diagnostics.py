@@ -4,10 +4,7 @@ Counts per label need nothing else; what depends on which labels occur together 
 there only where label sets are known.
 """
 
-from typing import Any
-
 import numpy as np
-import scipy.sparse
 
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.factors import RecordRule
@@ -185,10 +182,7 @@ def unreached(
 
 def _company(label_sets: LabelSets, num_labels: int) -> dict[int, list[int]]:
     """Returns label -> other labels that are in every one of its label sets."""
-    members: Any = scipy.sparse.csr_matrix(
-        (np.ones(len(label_sets.indices)), label_sets.indices, label_sets.indptr),
-        shape=(len(label_sets.weights), num_labels),
-    )
+    members = label_sets.matrix(num_labels)
     together = (members.T @ members).tocoo()
     always = together.data == together.diagonal()[together.row]
     result = {}

@@ -18,7 +18,6 @@ of the divergence.
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -106,12 +105,7 @@ class _Problem:
     """The dual of the module docstring for one set of labels and bounds."""
 
     def __init__(self, label_sets: LabelSets, target: np.ndarray, bounds: Bounds):
-        num_sets = len(label_sets.weights)
-        # Any: SciPy's stubs do not know what slicing a sparse matrix gives.
-        matrix: Any = scipy.sparse.csr_matrix(
-            (np.ones(len(label_sets.indices)), label_sets.indices, label_sets.indptr),
-            shape=(num_sets, len(target)),
-        )
+        matrix = label_sets.matrix(len(target))
         counts = matrix.T @ label_sets.weights
         self._target = target
         self._present = counts > 0

@@ -198,13 +198,12 @@ def _transformation(counts: LabelCounts, config: PlannerConfig) -> _Transformati
             # every record with the label also has one of 0.1.
             found = _fit(fitted, target, config, num_records, rule)
             notes += _fit_notes(found, counts, config)
-            _check_epoch(found.chosen.records, counts, config, notes)
             return _Transformation(
                 target, found.factors, found.rule, notes, found.trade_off()
             )
         scale = num_records / counts.num_labeled
         factors = label_factors(natural, target, config.size, scale)
-        if config.size in ("undersample", "oversample"):
+        if config.is_size_open:
             clipped = np.clip(factors, config.min_factor, config.max_factor)
         else:
             clipped = held_size(factors, counts, rule, num_records, kept)
@@ -290,8 +289,7 @@ def _fit(
       num_records: labeled records that an epoch is to emit.
       rule: the rule that is asked for.
     """
-    is_smallest = config.size == "oversample"
-    is_open = is_smallest or config.size == "undersample"
+    is_open, is_smallest = config.is_size_open, config.size == "oversample"
     if is_open:
         limit = max if is_smallest else min
         low, high = limit(rule.min_factor, 1.0), limit(rule.max_factor, 1.0)
@@ -425,8 +423,7 @@ def _size_notes(
     counts: LabelCounts, config: PlannerConfig, emitted: Emission
 ) -> list[str]:
     """Returns a warning where the bounds do not allow the size that was asked for."""
-    is_open = config.size in ("undersample", "oversample")
-    if is_open or targets.fixes_size(config.target):
+    if config.is_size_open or targets.fixes_size(config.target):
         return []
     unlabeled = counts.num_unlabeled * config.unlabeled_factor
     wanted = labeled_records(config.size, counts.num_labeled, unlabeled)

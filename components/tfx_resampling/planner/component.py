@@ -10,7 +10,7 @@ from tfx.orchestration import data_types
 from tfx.types import standard_artifacts
 
 from tfx_resampling.artifacts import ResamplePlan, is_late, joined_splits
-from tfx_resampling.core.config import PlannerConfig, option_fields
+from tfx_resampling.core.config import PlannerConfig, option_fields, to_properties
 from tfx_resampling.planner import executor, spec
 from tfx_resampling.planner.statistics import check_group_by
 from tfx_resampling.validate import check_names
@@ -111,7 +111,7 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
         else:
             config = dataclasses.replace(config, **static)
         check_group_by(config.group_by, statistics is not None, examples is not None)
-        properties = {**spec.properties_from_config(config), **runtime}
+        properties = {**to_properties(config), **runtime}
         properties[spec.EXCLUDE_SPLITS_KEY] = exclude_splits or None
         super().__init__(
             spec=spec.ResamplePlannerSpec(

@@ -19,7 +19,7 @@ from tfx.utils import io_utils
 from tfx_resampling import artifacts, report
 from tfx_resampling.artifacts import split_files, splits_but
 from tfx_resampling.beam import CountLabelSets
-from tfx_resampling.core.config import PlannerConfig
+from tfx_resampling.core.config import PlannerConfig, from_properties
 from tfx_resampling.core.counts import LabelCounts
 from tfx_resampling.core.groups import ColumnSpec
 from tfx_resampling.core.identity import Identity
@@ -117,7 +117,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           ValueError: the options, or the statistics, do not make a plan. Nothing is
             written then.
         """
-        config = spec.config_from_properties(exec_properties)
+        config = from_properties(PlannerConfig, exec_properties)
         excluded = exec_properties.get(spec.EXCLUDE_SPLITS_KEY)
         if excluded:
             given = input_dict.get(spec.EXAMPLES_KEY) or input_dict[spec.STATISTICS_KEY]

@@ -11,6 +11,7 @@ from tfx.types import standard_artifacts
 
 from tfx_resampling.artifacts import is_late, joined_splits
 from tfx_resampling.beam.resample_options import ResampleOptions
+from tfx_resampling.core.config import to_properties
 from tfx_resampling.resampler import executor, spec
 from tfx_resampling.validate import check_choice, check_names
 from tfx_resampling.version import __version__
@@ -92,7 +93,7 @@ class Resampler(base_beam_component.BaseBeamComponent):
             )
         if not is_late(other_splits):
             check_choice("other_splits", other_splits, spec.OTHER_SPLITS)
-        properties = {**spec.to_properties(options), **late}
+        properties = {**to_properties(options), **late}
         if splits is not None:
             properties[spec.SPLITS_KEY] = joined_splits("splits", splits)
         if exclude_splits:

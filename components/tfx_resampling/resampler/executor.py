@@ -13,7 +13,9 @@ from tfx.types import artifact_utils
 
 from tfx_resampling import artifacts
 from tfx_resampling.artifacts import split_files, splits_but
+from tfx_resampling.beam.resample_options import ResampleOptions
 from tfx_resampling.beam.write import write_resampled
+from tfx_resampling.core.config import from_properties
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.resampler import spec
 from tfx_resampling.shards.manifest import Manifest, check_natural, manifest_path
@@ -34,7 +36,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         Args:
           input_dict: "natural_examples" and "resample_plan".
           output_dict: "examples".
-          exec_properties: `spec.to_properties`.
+          exec_properties: `ResampleOptions` by `to_properties`, and the splits.
 
         Raises:
           ValueError: a split is missing, the payload format is another, examples are
@@ -42,7 +44,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             output then.
           OSError: the disk is full.
         """
-        options = spec.from_properties(exec_properties)
+        options = from_properties(ResampleOptions, exec_properties)
         other_splits = exec_properties[spec.OTHER_SPLITS_KEY]
         check_choice("other_splits", other_splits, spec.OTHER_SPLITS)
         plan_uri = artifact_utils.get_single_uri(input_dict[spec.RESAMPLE_PLAN_KEY])

@@ -1,8 +1,5 @@
 """Inputs, outputs and execution properties of `Resampler`."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
@@ -21,17 +18,15 @@ VERSION_KEY = "package_version"
 
 OTHER_SPLITS = ("copy", "link", "drop")
 
-# One execution property each, so that each can be a RuntimeParameter.
-_OPTIONS = option_fields(ResampleOptions)
-
 
 class ResamplerSpec(ComponentSpec):
     """ComponentSpec of `Resampler`."""
 
     PARAMETERS = {
+        # One each, so that each can be a RuntimeParameter.
         **{
             option.name: ExecutionParameter(type=option.wire, optional=True)
-            for option in _OPTIONS
+            for option in option_fields(ResampleOptions)
         },
         SPLITS_KEY: ExecutionParameter(type=str, optional=True),
         EXCLUDE_SPLITS_KEY: ExecutionParameter(type=str, optional=True),
@@ -44,25 +39,3 @@ class ResamplerSpec(ComponentSpec):
         RESAMPLE_PLAN_KEY: ChannelParameter(type=ResamplePlan),
     }
     OUTPUTS = {EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples)}
-
-
-def to_properties(options: ResampleOptions) -> dict[str, Any]:
-    """Returns the execution properties of options; absent ones are None."""
-    return {
-        option.name: option.format(getattr(options, option.name)) for option in _OPTIONS
-    }
-
-
-def from_properties(properties: Mapping[str, Any]) -> ResampleOptions:
-    """Returns the options of execution properties; runtime values are checked here.
-
-    Raises:
-      ValueError: an option is not valid.
-    """
-    # A runtime parameter of Kubeflow arrives as a float where an integer was meant.
-    values = {
-        option.name: option.wire(properties[option.name])
-        for option in _OPTIONS
-        if properties.get(option.name) is not None
-    }
-    return ResampleOptions(**values)
