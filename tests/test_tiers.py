@@ -25,6 +25,7 @@ _TOGETHER = {
         "errors filesystem scan/audit"
     ),
     "images/test_decode": "images/bmp images/formats",
+    "kubeflow/test_entrypoint": "kubeflow",
     "monitoring/test_monitor": (
         "monitoring/epoch_report monitoring/positions monitoring/watched"
     ),

@@ -10,6 +10,7 @@ from tfx_resampling.core.groups import Bucket as Bucket
 from tfx_resampling.core.plan import Plan as Plan
 from tfx_resampling.fitting.planning import make_plan as make_plan
 from tfx_resampling.images.augmentation import Augmentation as Augmentation
+from tfx_resampling.kubeflow import KUBEFLOW_COMMAND as KUBEFLOW_COMMAND
 from tfx_resampling.monitoring.epoch_report import EpochInput as EpochInput
 from tfx_resampling.monitoring.model_backup import BackupAndRestore as BackupAndRestore
 from tfx_resampling.monitoring.monitor import InputMonitor as InputMonitor

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from tfx import v1 as tfx
+from tfx_resampling.kubeflow import KUBEFLOW_COMMAND
 from tfx_resampling.trainer.executor import check_train_steps
 from tfx_resampling.validate import check_names
 
@@ -98,6 +99,7 @@ def compile_pipeline(
     images = {name: task.image for name, task in tasks.items() if task.image}
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image={"default_image_path": image, **images} if images else image,
+        default_commands=KUBEFLOW_COMMAND,
         use_pipeline_spec_2_1=version == "2.1",
     )
     # TFX writes the wheel of a module file to the root while compiling, which may be a

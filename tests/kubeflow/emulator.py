@@ -3,6 +3,10 @@
 From the job alone: the DAG, the parameters and their defaults, the containers' commands
 with the placeholder `{{$}}`, the driver of example-gen, and the cache. Commands run as
 processes in an environment that stands for the image.
+
+There are two backends. Kubeflow's adds an output for the log, loses the types of
+inputs, and knows no driver of example-gen; executor_inputs.json has what its own driver
+made of the same pipeline. Vertex AI's is as TFX describes it.
 """
 
 import concurrent.futures
@@ -22,6 +26,9 @@ from tests import processes
 # As many tasks at a time as there are cores where the tests are made for.
 _PARALLEL = 2
 _TIMEOUT_SECONDS = 300
+
+# Output that Kubeflow's driver adds to each task.
+LOGS = "executor-logs"
 
 Artifact = dict[str, Any]  # A RuntimeArtifact as JSON.
 
@@ -85,7 +92,7 @@ class Cluster:
         self,
         environment: Mapping[str, str],
         root: str,
-        drivers: bool = True,
+        vertex: bool = False,
         prefix: Sequence[str] = (),
         server: processes.ForkServer | None = None,
     ):
@@ -94,15 +101,14 @@ class Cluster:
         Args:
           environment: variables of the containers; PATH finds `python`.
           root: directory that stands for the bucket.
-          drivers: whether `lifecycle.preCacheCheck` runs, as Vertex AI does it;
-            Kubeflow's own backend does not.
+          vertex: whether tasks are started as Vertex AI does it, else as Kubeflow.
           prefix: command that runs a command in a container; empty: none, the
             environment alone stands for the image.
           server: forks `python -m` of the environment, which saves imports.
         """
         self._environment = dict(environment)
         self._root = root
-        self._drivers = drivers
+        self._vertex = vertex
         self._prefix = list(prefix)
         self._server = server
         self._cache: dict[str, dict[str, Artifact]] = {}
@@ -145,7 +151,13 @@ class Cluster:
                 ]:
                     definition = waiting.pop(name)
                     task = make_task(
-                        spec, name, definition, values, result.outputs, directory
+                        spec,
+                        name,
+                        definition,
+                        values,
+                        result.outputs,
+                        directory,
+                        vertex=self._vertex,
                     )
                     result.tasks[name] = task
                     running[pool.submit(self._execute_or_reuse, task)] = name
@@ -162,7 +174,7 @@ class Cluster:
     def _execute_or_reuse(self, task: Task):
         changed = {}
         hook = task.container.get("lifecycle", {}).get("preCacheCheck")
-        if hook and self._drivers:
+        if hook and self._vertex:
             self.execute(task, hook)
             changed = _read(task.executor_input["outputs"]["outputFile"])
             for key, made in changed.get("artifacts", {}).items():
@@ -244,6 +256,7 @@ def make_task(
     values: Mapping[str, Any],
     outputs: Mapping[str, Mapping[str, Artifact]],
     directory: str,
+    vertex: bool = False,
 ) -> Task:
     """Makes a task of its definition, and the directories of its outputs.
 
@@ -259,10 +272,24 @@ def make_task(
         artifact = {"name": f"{own}/{key}", "uri": uri}
         artifact["type"] = definition["artifactType"]
         artifacts[key] = {"artifacts": [artifact]}
+    if not vertex:
+        log = {"name": LOGS, "type": {"schemaTitle": "system.Artifact"}}
+        log["uri"] = os.path.join(own, LOGS)
+        artifacts[LOGS] = {"artifacts": [log]}
     inputs: dict[str, Any] = {"artifacts": {}}
     for key, source in task["inputs"].get("artifacts", {}).items():
         origin = source["taskOutputArtifact"]
         artifact = outputs[origin["producerTask"]][origin["outputArtifactKey"]]
+        if not vertex:
+            added = {
+                "display_name": origin["outputArtifactKey"],
+                "store_session_info": "{}",
+            }
+            artifact = {
+                **artifact,
+                "type": {"instanceSchema": ""},
+                "metadata": {**artifact["metadata"], **added},
+            }
         inputs["artifacts"][key] = {"artifacts": [artifact]}
     is_new = spec["schemaVersion"] >= "2.1.0"
     types = component.get("inputDefinitions", {}).get("parameters", {})
@@ -291,6 +318,8 @@ def outputs_of(task: Task) -> dict[str, Artifact]:
     made = _read(task.executor_input["outputs"]["outputFile"]).get("artifacts", {})
     result = {}
     for key, planned in task.executor_input["outputs"]["artifacts"].items():
+        if key == LOGS:
+            continue  # Of the backend itself.
         (artifact,) = planned["artifacts"]
         (own,) = made[key]["artifacts"]
         # A container names URI and metadata; the type is the backend's.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tfx_resampling as tr
-from tfx_resampling import artifacts
+from tfx_resampling import artifacts, kubeflow
 
 from pipelines import results
 from pipelines.kfp.parameters import defaults
@@ -101,10 +101,41 @@ def test_the_model_is_evaluated_blessed_and_pushed_as_locally(first_run, run):
     assert tf.saved_model.contains_saved_model(pushed["pushed_destination"])
 
 
-def test_the_driver_of_example_gen_fingerprints_the_files(first_run):
-    metadata = first_run.outputs["ImportExampleGen"]["examples"]["metadata"]
-    assert "split:train,num_files:4" in metadata["input_fingerprint"]
-    assert json.loads(metadata["split_names"]) == ["train", "eval"]
+def shape(executor_input):
+    """Returns of an ExecutorInput what is the same in every run of a pipeline."""
+    inputs, outputs = executor_input["inputs"], executor_input["outputs"]
+    return {
+        "parameters": sorted(inputs["parameterValues"]),
+        "inputs": {
+            name: [
+                (one["type"], sorted(one["metadata"])) for one in artifacts["artifacts"]
+            ]
+            for name, artifacts in inputs.get("artifacts", {}).items()
+        },
+        "outputs": {
+            name: [one["type"] for one in artifacts["artifacts"]]
+            for name, artifacts in outputs["artifacts"].items()
+        },
+        "has a local output file": "://" not in outputs["outputFile"],
+    }
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_task_gets_what_the_driver_of_kubeflow_makes(first_run, name):
+    with open(os.path.join(os.path.dirname(__file__), "executor_inputs.json")) as file:
+        recorded = json.load(file)["tasks"][name]
+    assert shape(first_run.tasks[name].executor_input) == shape(recorded)
+
+
+def test_the_command_of_tfx_alone_fails_on_kubeflow(cluster, options, first_run):
+    """What the entrypoint is for; once this passes, it can go."""
+    job = compile_pipeline(options, "image:1", defaults(options.root, {})).job
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+    container = executors["SchemaGen_executor"]["container"]
+    container["command"] = ["python", "-m", kubeflow._TFX]
+    given = {name: first_run.outputs[name] for name in UPSTREAM[:2]}
+    with pytest.raises(RuntimeError, match="Could not import system.Artifact|NoneType"):
+        cluster.run(job, None, "SchemaGen".__eq__, given)
 
 
 def test_the_plan_and_its_report_are_where_the_readme_says(first_run):
@@ -165,9 +196,9 @@ def later(clean, cluster, bucket, options, compiled, first_run, first_parameters
     )
     other = {**first_parameters, **OTHERS}
     planned = {"ResamplePlanner", "Trainer"}.__contains__
-    plain = emulator.Cluster(
-        *(clean.variables, os.path.join(bucket, "plain")),
-        **{"drivers": False, "server": clean.server},
+    vertex = emulator.Cluster(
+        *(clean.variables, os.path.join(bucket, "vertex")),
+        **{"vertex": True, "server": clean.server},
     )
     uniform = {**first_parameters, "target": "uniform"}
     huge = {**other, "size": "huge"}
@@ -177,9 +208,9 @@ def later(clean, cluster, bucket, options, compiled, first_run, first_parameters
             clean, options, bucket, first_run, first_parameters
         ),
         "2.1": lambda: cluster.run(compiled.job, other, planned, upstream),
-        "2.0": lambda: cluster.run(old.job, other, planned, upstream),
+        "2.0": lambda: vertex.run(old.job, other, planned, upstream),
         "wrong": lambda: cluster.run(compiled.job, huge, planned, upstream),
-        "no driver": lambda: plain.run(
+        "vertex": lambda: vertex.run(
             compiled.job, first_parameters, "ImportExampleGen".__eq__
         ),
     }
@@ -221,9 +252,15 @@ def test_a_wrong_value_fails_in_the_planner_with_a_clear_text(later):
         later("wrong")
 
 
-def test_a_backend_without_drivers_executes_example_gen_too(later, first_run):
+def test_on_vertex_ai_the_driver_of_example_gen_fingerprints_the_files(
+    later, first_run
+):
     """Kubeflow's own backend knows no `lifecycle`."""
-    examples = later("no driver").uri("ImportExampleGen", "examples")
+    made = later("vertex").outputs["ImportExampleGen"]["examples"]
+    metadata = made["metadata"]
+    assert "split:train,num_files:4" in metadata["input_fingerprint"]
+    assert json.loads(metadata["split_names"]) == ["train", "eval"]
+    examples = made["uri"]
     expected = first_run.uri("ImportExampleGen", "examples")
     for split in ("train", "eval"):
         assert _records(examples, split) == _records(expected, split)
