@@ -1,6 +1,7 @@
 """One small run of the local pipeline, shared by the tests of several folders."""
 
 import dataclasses
+import gc
 import os
 
 import pytest
@@ -11,6 +12,29 @@ pytest_plugins = ["tests.tiers", "tests.corpus", "tests.environments"]
 
 BATCH_SIZE = 32
 NUM_TRAIN, NUM_EVAL = 1500, 400
+
+
+def pytest_configure(config):
+    """Has TensorFlow run graphs as they are written, where there are hundreds of them.
+
+    To optimize its graph takes a third of the time of a small input. The nightly tests
+    do it, and all processes that tests start (pipelines, clean environments, the
+    command line), as TensorFlow does by default. The setting counts if it is made
+    before TensorFlow has run anything.
+    """
+    is_controller = config.getoption("numprocesses", None) and not hasattr(
+        config, "workerinput"
+    )
+    if config.getoption("tier") == "nightly" or is_controller:
+        return
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def pytest_collection_finish(session):
+    """Keeps the collector from looking through a million objects of modules again."""
+    gc.freeze()
 
 
 @dataclasses.dataclass(frozen=True)

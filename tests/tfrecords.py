@@ -115,16 +115,21 @@ def decide(records, plan, **key_dtypes):
 
 def emitted(files, plan, **options) -> np.ndarray:
     """Returns int64 [samples], "image/id" of what `input_fn` emits, in order."""
-    batches = input_fn(
+    of_epochs = emitted_in_epochs(files, plan, **options)
+    return np.concatenate([*of_epochs, np.array([], np.int64)])
+
+
+def emitted_in_epochs(files, plan, **options) -> list[np.ndarray]:
+    """Returns `emitted` of each epoch that emits anything."""
+    epochs = input_fn(
         files,
         plan,
-        batch_size=8_192,
+        batch_size=1_000_000,  # No batch is of two epochs.
         image=None,
         keep=("image/id",),
         options=InputOptions(**{"epochs": 1, **options}),
     )
-    ids = [x["image/id"] for x, _ in read(batches)]
-    return np.concatenate([*ids, np.array([], np.int64)])
+    return [x["image/id"] for x, _ in read(epochs)]
 
 
 def batches(files, plan, input_context=None, **options) -> list:

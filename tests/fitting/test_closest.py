@@ -33,7 +33,9 @@ def sides(plan):
 
 @pytest.mark.parametrize("target", ["uniform", "sqrt"])
 @pytest.mark.parametrize("bounds", [(0.0, 100.0), (0.1, 10.0), (0.2, 5.0)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))]
+)
 def test_no_label_is_moved_away_from_its_target(seed, bounds, target):
     low, high = bounds
     plan = make_plan(
@@ -45,7 +47,7 @@ def test_no_label_is_moved_away_from_its_target(seed, bounds, target):
     assert plan.predicted_records == pytest.approx(1500, rel=1e-6)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.nightly)])
 def test_samples_are_preferred_where_asked_and_the_trade_off_is_told(seed):
     counts = long_tailed(seed=seed)
     plans = [

@@ -485,8 +485,15 @@ def test_a_sigkill_within_an_epoch(tmp_path, undisturbed):
     check_same(resumed, undisturbed)
 
 
-@pytest.mark.parametrize("killed_epoch", [0, 2])
-@pytest.mark.parametrize("first, when", [(True, "before"), (False, "after")])
+@pytest.mark.parametrize(
+    "killed_epoch, first, when",
+    [
+        (0, True, "before"),
+        (2, False, "after"),
+        pytest.param(0, False, "after", marks=pytest.mark.nightly),
+        pytest.param(2, True, "before", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_kill_between_the_two_callbacks(
     tmp_path, undisturbed, first, when, killed_epoch
 ):
@@ -508,7 +515,9 @@ def test_a_kill_after_both_saved(tmp_path, undisturbed, first):
     check_same(job(tmp_path, first=first), undisturbed)
 
 
-@pytest.mark.parametrize("killed_epoch", [0, 2])
+@pytest.mark.parametrize(
+    "killed_epoch", [pytest.param(0, marks=pytest.mark.nightly), 2]
+)
 def test_a_kill_between_the_files_of_keras(tmp_path, undisturbed, killed_epoch, logged):
     killed = KilledAtSave(str(tmp_path), killed_epoch, "within")
     with pytest.raises(Killed):
@@ -543,7 +552,7 @@ def test_a_second_fit_goes_on_where_the_first_ended(tmp_path, undisturbed):
     check_same((monitor, model), undisturbed)
 
 
-@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.nightly), 2])
 def test_a_strategy_that_takes_batches_ahead(tmp_path, together):
     class Kills(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -599,7 +608,9 @@ def test_a_data_set_that_is_made_on_each_worker():
     assert monitor.history[0].emitted == 20 * BATCH
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(
+    "mirrored", [pytest.param(False, marks=pytest.mark.nightly), True]
+)
 def test_whole_data_sets_are_resumed_too(tmp_path, mirrored):
     def data():
         return finite(6)

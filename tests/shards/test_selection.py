@@ -16,7 +16,7 @@ from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
 from tfx_resampling.shards import classes, manifest
 from tfx_resampling.shards.manifest import read_manifest
-from tfx_resampling.shards.selection import Selection
+from tfx_resampling.shards.selection import Selection, select
 from tfx_resampling.stream.input_fn import input_fn
 
 from tests import plans, tfrecords
@@ -69,7 +69,11 @@ def stratified(files, tmp_path_factory):
             dict(epochs=2, start_epoch=90, shuffle_records=0),
             marks=pytest.mark.nightly,
         ),
-        ("linear:4", dict(epochs=3, start_epoch=2, deterministic=True)),
+        pytest.param(
+            "linear:4",
+            dict(epochs=3, start_epoch=2, deterministic=True),
+            marks=pytest.mark.nightly,
+        ),
         pytest.param(
             "step:1",
             dict(epochs=3, num_parallel_calls=1, chunk_size=7),
@@ -209,16 +213,24 @@ def test_an_iterator_is_restored(stratified, tmp_path):
 
 
 def test_another_plan_reads_everything(files, stratified, caplog):
-    for changed in (
-        plans.make("abcd", [0.5, 0.1, 0.3, 1.0], seed=5),
-        dataclasses.replace(PLAN, seed=6),
-        PLAN.natural(),
-    ):
-        caplog.clear()
-        expected = samples(batches(files, plan=changed, epochs=1, start_epoch=4))
-        found = batches(f"{stratified}/*", plan=changed, epochs=1, start_epoch=4)
-        assert samples(found) == expected
-        assert "was stratified by another plan" in caplog.text
+    changed = plans.make("abcd", [0.5, 0.1, 0.3, 1.0], seed=5)
+    expected = samples(batches(files, plan=changed, epochs=1, start_epoch=4))
+    found = batches(f"{stratified}/*", plan=changed, epochs=1, start_epoch=4)
+    assert samples(found) == expected
+    assert "was stratified by another plan" in caplog.text
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "changed", [dataclasses.replace(PLAN, seed=6), PLAN.natural()], ids=["seed", "rule"]
+)
+def test_another_plan_needs_every_file(stratified, caplog, changed):
+    names = [os.path.join(stratified, name) for name in read_manifest(stratified).names]
+    for plan in (PLAN, changed):
+        selection = select(names, plan, InputOptions())
+        found = selection.needed(DecisionRule(plan), tf.constant(4, tf.int64)).numpy()
+        assert found.all() == (plan is changed)
+    assert "was stratified by another plan" in caplog.text
 
 
 @pytest.mark.fast

@@ -80,7 +80,14 @@ def test_single_label_counts_are_as_predicted(corpus, factors, unlabeled):
     assert_as_predicted(plan, corpus.single, tfrecords.emitted(corpus.files, plan))
 
 
-@pytest.mark.parametrize("combine", ["product", "max", "min", "mean"])
+@pytest.mark.parametrize(
+    "combine",
+    [
+        "product",
+        "mean",
+        *(pytest.param(c, marks=pytest.mark.nightly) for c in ("max", "min")),
+    ],
+)
 def test_multi_label_counts_are_as_predicted(corpus, combine):
     plan = plans.make(
         "pqrst",
@@ -139,7 +146,10 @@ def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
         assert abs(difference) <= SIGMAS * deviation + 1e-3, (label, found.sum())
 
 
-@pytest.mark.parametrize("schedule", ["constant", "linear:5", "step:3"])
+@pytest.mark.parametrize(
+    "schedule",
+    ["constant", "linear:5", pytest.param("step:3", marks=pytest.mark.nightly)],
+)
 def test_graph_and_numpy_decide_alike(tmp_path, schedule):
     # Of integer keys NumPy knows all that the graph knows: copies and seeds.
     labels = ["", "a", "b", "c", "ab", "bc", "abc"] * 300
@@ -184,8 +194,9 @@ def test_a_schedule_goes_from_natural_to_the_plan(corpus, schedule):
     plan = plan.scheduled(schedule)
     seen = np.zeros(len(corpus.single), int)
     due = np.zeros(len(corpus.single))
-    for epoch in range(6):
-        ids = tfrecords.emitted(corpus.files, plan, start_epoch=epoch)
+    found = tfrecords.emitted_in_epochs(corpus.files, plan, epochs=6)
+    assert len(found) == 6
+    for epoch, ids in enumerate(found):
         copies = np.bincount(ids, minlength=len(seen))
         weight = Schedule.parse(schedule).weight(epoch)
         factors = np.append(plan.factors, plan.unlabeled_factor)
@@ -247,12 +258,17 @@ def expected(small):
 @pytest.mark.parametrize(
     "files, compression, options",
     [
-        (1, "", {"num_parallel_calls": 1, "cycle_length": 1}),
         (5, "", {"num_parallel_calls": 8, "cycle_length": 3}),
         (9, "", {"chunk_size": 1, "shuffle_records": 7}),
-        (2, "", {"shuffle_records": 0}),
-        (1, "", {"shuffle_records": 1, "chunk_size": 9_999}),
         (5, "GZIP", {"deterministic": True, "chunk_size": 100}),
+        *(
+            pytest.param(*more, marks=pytest.mark.nightly)
+            for more in (
+                (1, "", {"num_parallel_calls": 1, "cycle_length": 1}),
+                (2, "", {"shuffle_records": 0}),
+                (1, "", {"shuffle_records": 1, "chunk_size": 9_999}),
+            )
+        ),
     ],
     ids=str,
 )

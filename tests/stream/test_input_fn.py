@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 
 import numpy as np
 import pytest
@@ -164,7 +165,9 @@ def with_bad_images(folder, bad):
     return tfrecords.write(folder / "images.tfrecord", records)
 
 
-@pytest.mark.parametrize("augment", [None, Augmentation(shift=0.1)])
+@pytest.mark.parametrize(
+    "augment", [pytest.param(None, marks=pytest.mark.nightly), Augmentation(shift=0.1)]
+)
 def test_an_image_that_does_not_decode_is_an_error_that_names_it(tmp_path, augment):
     name = with_bad_images(tmp_path, {23})
     dataset = input_fn(
@@ -183,7 +186,15 @@ def test_an_image_that_does_not_decode_is_an_error_that_names_it(tmp_path, augme
 
 
 @pytest.mark.parametrize(
-    "bad", [{23}, {0, 1, 2, 39}, set(range(8, 32)), set(range(40))]
+    "bad",
+    [
+        {0, 1, 2, 39},
+        set(range(40)),
+        *(
+            pytest.param(bad, marks=pytest.mark.nightly)
+            for bad in ({23}, set(range(8, 32)))
+        ),
+    ],
 )
 def test_images_that_do_not_decode_can_be_skipped(tmp_path, bad, capfd):
     name = with_bad_images(tmp_path, bad)
@@ -235,14 +246,21 @@ def test_a_job_is_not_started_again_with_another_input(images, tmp_path):
     monitor.end_epoch(0)
     begin(1)
     augmented = ImageOptions(size=(4, 4), augment=Augmentation(flip=True))
-    for changes, message in (
-        ({"batch_size": 4}, "batch_size 8 is now 4"),
-        ({"plan": PLAN.scheduled("step:3")}, "plan .* is now"),
-        ({"options": InputOptions(shuffle_records=5)}, "shuffle_records=5"),
-        ({"image": augmented}, "flip=True"),
+    with pytest.raises(ValueError) as raised:
+        begin(
+            1,
+            batch_size=4,
+            plan=PLAN.scheduled("step:3"),
+            options=InputOptions(shuffle_records=5),
+            image=augmented,
+        )
+    for message in (
+        "batch_size 8 is now 4",
+        "plan .* is now",
+        "shuffle_records=5",
+        "flip=True",
     ):
-        with pytest.raises(ValueError, match=message):
-            begin(1, **changes)
+        assert re.search(message, str(raised.value))
 
 
 def test_conditions_of_an_augmentation_are_those_of_a_graph(images):
