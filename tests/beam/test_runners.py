@@ -101,6 +101,7 @@ def test_an_error_in_a_worker_is_said_in_its_words(files, tmp_path):
     assert os.listdir(tmp_path / "to") == []
 
 
+@pytest.mark.nightly
 class TestDask:
     """Beam's Dask runner on a cluster of two processes."""
 
@@ -122,7 +123,6 @@ class TestDask:
                 while True:
                     distributed.default_client().close()
 
-    @pytest.mark.nightly
     @pytest.mark.parametrize("mode", ["materialize", "stratify"])
     def test_the_same_bytes(self, files, tmp_path, expected, make_pipeline, mode):
         assert contents_of(files, tmp_path, mode, make_pipeline) == expected(mode)
