@@ -4,7 +4,9 @@ import os
 
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
+from tensorflow_data_validation.statistics import stats_impl
 from tfx.types import artifact_utils, standard_artifacts
+from tfx_bsl.coders import example_coder
 
 
 def example(**features) -> bytes:
@@ -34,11 +36,20 @@ def write_records(path, records) -> str:
 
 def artifact(directory, records, options=None, splits=("train",)):
     """Returns an ExampleStatistics artifact with the same statistics in each split."""
-    path = write_records(os.path.join(directory, "records.tfrecord"), records)
-    statistics = tfdv.generate_statistics_from_tfrecord(
-        path, stats_options=options or tfdv.StatsOptions()
-    )
-    return from_proto(directory, statistics, splits)
+    return from_proto(directory, of_records(directory, records, options), splits)
+
+
+def of_records(directory, records, options=None):
+    """Returns TFDV's statistics of serialized examples, a DatasetFeatureStatisticsList.
+
+    Without Beam, which takes 3 s, unless they are sliced; the proto is the same.
+    """
+    options = options or tfdv.StatsOptions()
+    if options.experimental_slice_functions or options.slicing_config:
+        path = write_records(os.path.join(directory, "records.tfrecord"), records)
+        return tfdv.generate_statistics_from_tfrecord(path, stats_options=options)
+    columns = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(list(records))
+    return stats_impl.generate_statistics_in_memory(columns, options)
 
 
 def from_proto(directory, statistics, splits=("train",)):
