@@ -15,18 +15,21 @@ NUM_TRAIN, NUM_EVAL = 1500, 400
 
 
 def pytest_configure(config):
-    """Has TensorFlow run graphs as they are written, where there are hundreds of them.
-
-    To optimize its graph takes a third of the time of a small input. The nightly tests
-    do it, and all processes that tests start (pipelines, clean environments, the
-    command line), as TensorFlow does by default. The setting counts if it is made
-    before TensorFlow has run anything.
-    """
     is_controller = config.getoption("numprocesses", None) and not hasattr(
         config, "workerinput"
     )
-    if config.getoption("tier") == "nightly" or is_controller:
-        return
+    if config.getoption("tier") != "nightly" and not is_controller:
+        run_graphs_as_written()
+
+
+def run_graphs_as_written() -> None:
+    """Has TensorFlow run graphs without optimizing them.
+
+    That takes a third of the time of a small input, of which there are hundreds. The
+    nightly tests do it, and all processes that tests start (pipelines, clean
+    environments, the command line), as TensorFlow does by default. The setting counts
+    if it is made before TensorFlow has run anything.
+    """
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

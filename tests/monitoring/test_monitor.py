@@ -17,6 +17,7 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.monitoring.monitor import InputMonitor
 
 from tests import plans, processes
+from tests.conftest import run_graphs_as_written
 
 pytestmark = pytest.mark.long
 
@@ -725,4 +726,5 @@ def _run_and_be_killed(directory: str) -> None:
 
 
 if __name__ == "__main__":
+    run_graphs_as_written()  # Else weights differ in their last bits.
     _run_and_be_killed(sys.argv[1])
