@@ -1,7 +1,8 @@
 """Tiers of the tests, and how two workers share them.
 
 A test is in the tier of its closest marker: its own, its class's or its file's
-(`pytestmark`); without one it is fast.
+(`pytestmark`); without one it is fast. Of its own and its parameters' markers the
+slowest one counts.
 
     fast      `make test-fast` and `make test`: at least one test of every module
     long      `make test`: pipelines, many graphs, several processes
@@ -53,9 +54,9 @@ def tier_of(item: pytest.Item) -> str:
         for node, mark in item.iter_markers_with_node()
         if mark.name in TIERS
     ]
-    # Markers of a parameter come behind those of its function.
+    # A function and its parameters are one node: the slowest of them counts.
     closest = [name for node, name in marks if node is marks[0][0]]
-    return closest[-1] if closest else "fast"
+    return max(closest, key=TIERS.index, default="fast")
 
 
 @pytest.hookimpl(tryfirst=True)

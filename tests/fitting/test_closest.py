@@ -31,7 +31,9 @@ def sides(plan):
     return side * (plan.emission_ratios - 1)
 
 
-@pytest.mark.parametrize("target", ["uniform", "sqrt"])
+@pytest.mark.parametrize(
+    "target", [pytest.param("uniform", marks=pytest.mark.long), "sqrt"]
+)
 @pytest.mark.parametrize("bounds", [(0.0, 100.0), (0.1, 10.0), (0.2, 5.0)])
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))]
@@ -47,6 +49,7 @@ def test_no_label_is_moved_away_from_its_target(seed, bounds, target):
     assert plan.predicted_records == pytest.approx(1500, rel=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.nightly)])
 def test_samples_are_preferred_where_asked_and_the_trade_off_is_told(seed):
     counts = long_tailed(seed=seed)
@@ -65,6 +68,7 @@ def test_samples_are_preferred_where_asked_and_the_trade_off_is_told(seed):
     assert distances == sorted(distances) and len(distances) > 2
 
 
+@pytest.mark.long
 def test_undersampling_says_what_it_keeps_and_refuses_next_to_nothing():
     counts = long_tailed()
     config = PlannerConfig("y", target="uniform", size="undersample", min_epoch=0)

@@ -263,7 +263,13 @@ def closest_by_linear_program(rows, weights, target, num_records, low, high, sid
     return solution.fun
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(12),
+        *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(12, 60)),
+    ],
+)
 def test_close_to_the_closest_and_no_worse_than_plain_rules(seed):
     rng = np.random.default_rng(1000 + seed)
     rows, weights = random_table(rng)

@@ -168,9 +168,8 @@ def test_a_changed_target_executes_the_planner_and_all_downstream_of_it(
     assert "NOT BLESSED, not pushed" in changed.output
 
 
-@pytest.mark.parametrize(
-    "mode", ["stratify", pytest.param("materialize", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("mode", ["stratify", "materialize"])
 def test_resampled_offline_training_sees_the_same(
     second_run, arguments, one_epoch, mode
 ):
@@ -207,7 +206,7 @@ def test_beam_arguments_reach_every_beam_step(demo_data, tmp_path):
 
 
 def test_own_records_with_integer_labels_gzip_and_no_splits(tmp_path, demo_data):
-    """Other feature names, integers for labels, one gzip file that has no splits."""
+    """And other feature names; with a Resampler, whose shards train."""
     files = sorted(glob.glob(os.path.join(demo_data, "train", "*")))
     (tmp_path / "data").mkdir()
     truth = np.zeros(10, np.int64)
@@ -231,7 +230,9 @@ def test_own_records_with_integer_labels_gzip_and_no_splits(tmp_path, demo_data)
         str(tmp_path / "runs"),
         *("--data", str(tmp_path / "data"), "--label-key", "classes"),
         *("--image-key", "jpeg", "--train-steps", "3", "--image-size", "24", "24"),
+        *("--resample", "stratify"),
     )
+    assert result.executions["Resampler"] == "COMPLETE"
     plan = result.results.plan
     assert plan.label_dtype == "int64"
     assert plan.groups == tuple(str(n) for n in np.flatnonzero(truth))
