@@ -18,6 +18,9 @@ from pipelines.kfp.tasks import TaskOptions
 
 # Of the pipeline spec, as TFX writes them.
 VERSIONS = ("2.1", "2.0")
+# Cores and GB that Vertex AI gives one task at most, by its documentation ("Specify the
+# machine configuration for a pipeline step").
+_VERTEX_LIMITS = {"cpu": ("cpuLimit", 96), "memory": ("memoryLimit", 624)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +58,26 @@ class CompiledPipeline:
                     "output must be a .yaml file where tasks have node_selector or "
                     f"tolerations, got {path!r}. Vertex AI has neither."
                 )
+            self._check_limits()
             text = json.dumps(self.job, indent=1, sort_keys=True)
         else:
             raise ValueError(f"output must end in .yaml, .yml or .json, got {path!r}.")
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         with open(path, "w") as file:
             file.write(text)
+
+    def _check_limits(self) -> None:
+        """Raises ValueError where a task wants more than Vertex AI has."""
+        spec = self.job["pipelineSpec"]
+        for label, executor in spec["deploymentSpec"]["executors"].items():
+            resources = executor.get("container", {}).get("resources", {})
+            for name, (field, most) in _VERTEX_LIMITS.items():
+                if resources.get(field, 0) > most:
+                    raise ValueError(
+                        f"{name} of {label.removesuffix('_executor')} must be at most "
+                        f"{most} on Vertex AI, got {resources[field]!r}. Set less, or "
+                        "write a .yaml file for Kubeflow."
+                    )
 
 
 def compile_pipeline(

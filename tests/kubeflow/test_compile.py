@@ -10,6 +10,7 @@ import sys
 import pytest
 import tfx_resampling as tr
 import yaml
+from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -272,6 +273,32 @@ def test_wrong_options_are_one_line(tmp_path, monkeypatch, capsys, arguments, me
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.match(f"error: .*{message}", error), error
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "most"), [("cpu", 96), ("memory", 624)])
+def test_more_than_vertex_ai_has_is_refused_in_json(tmp_path, name, most):
+    def write(value, path):
+        resources = TaskOptions(**{name: value}).resources()
+        executors = {"Trainer_executor": {"container": {"resources": resources}}}
+        spec = {"deploymentSpec": {"executors": executors}, "pipelineInfo": {"name": 1}}
+        spec["root"] = {"inputDefinitions": {"parameters": {}}}
+        CompiledPipeline({"pipelineSpec": spec}, {}).write(str(tmp_path / path))
+
+    write(most, "pipeline.json")
+    write(most + 1, "pipeline.yaml")
+    message = f"{name} of Trainer must be at most {most} on Vertex AI, got {most + 1}"
+    with pytest.raises(ValueError, match=message):
+        write(most + 1, "more.json")
+    assert not (tmp_path / "more.json").exists()
+
+
+def test_the_job_is_what_vertex_ai_takes(tmp_path):
+    """By the types of its own client; unknown fields are an error."""
+    compiled(tmp_path, name="pipeline.json")
+    content = json.loads((tmp_path / "pipeline.json").read_text())
+    job = json_format.ParseDict(content, aiplatform_v1.PipelineJob.pb()())
+    assert job.runtime_config.gcs_output_directory == ROOT
+    assert job.pipeline_spec["schemaVersion"] == "2.1.0"
 
 
 def test_node_selectors_are_refused_in_json():
