@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table compile test test-fast test-nightly image-test lint types contracts coverage format bench docs clean
+.PHONY: help install run example-table compile test test-fast test-nightly image-test kubeflow-test lint types contracts coverage format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -58,6 +58,12 @@ test-nightly: $(INSTALLED) ## The tests that take too long for the suite
 
 image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py
+
+# KFP_BACKEND names a folder with Kubeflow's own programs, see docs/kubeflow.md; what is
+# missing is said in the end.
+kubeflow-test: $(INSTALLED) ## Kubeflow's own backend, and gs:// by a server on this machine
+	$(if $(KFP_BACKEND),KFP_BACKEND='$(abspath $(KFP_BACKEND))') \
+	  $(PYTHON) -m pytest -rs tests/kubeflow/test_backend.py tests/kubeflow/test_gcs.py
 
 lint: types contracts ## Check style, format, types and which folder imports which
 	$(PYTHON) -m ruff check .

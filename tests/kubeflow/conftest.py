@@ -10,6 +10,7 @@ import pytest
 from tests import environments, processes
 from tests.conftest import BATCH_SIZE
 from tests.kubeflow import emulator
+from tests.kubeflow.backend import gcs, pods
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,3 +109,20 @@ def first_run(request, cluster, compiled, first_parameters) -> emulator.JobRun:
         # Both are chains of tasks, and there are two cores.
         request.getfixturevalue("run")
         return future.result()
+
+
+@pytest.fixture(scope="session")
+def bucket_server(request, tmp_path_factory):
+    """Google Cloud Storage with one bucket, at an address of its own."""
+    reason = gcs.missing() or pods.missing()
+    if reason:
+        pytest.skip(reason)
+    program = gcs.build(str(request.config.cache.mkdir("fake-gcs-server")))
+    # A second suite on the same machine has another process id.
+    number = os.getpid()
+    address = (
+        f"127.{100 + number // 62500 % 100}.{number // 250 % 250}.{number % 250 + 1}"
+    )
+    server = gcs.Bucket(program, tmp_path_factory.mktemp("gcs"), address)
+    yield server
+    server.stop()

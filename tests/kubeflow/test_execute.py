@@ -49,6 +49,11 @@ def library_plan(demo_data, **options):
 def first_batches(run, plan, batches):
     """What the Trainer takes first of the run's examples, as it reports it."""
     files = os.path.join(run.uri("ImportExampleGen", "examples"), "Split-train", "*")
+    return batches_of(files, plan, batches)
+
+
+def batches_of(files, plan, batches):
+    """The same of any files."""
     dataset = tr.input_fn(
         files,
         plan,
