@@ -276,6 +276,7 @@ def _records(uri, split):
     return sorted(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
 
 
+@pytest.mark.nightly
 def test_a_module_file_reaches_the_container_by_uri(later, options):
     """The Trainer's environment has no module for `run_fn`."""
     task, _, _ = later("killed")
@@ -284,6 +285,7 @@ def test_a_module_file_reaches_the_container_by_uri(later, options):
     assert f"Successfully installed '{path.partition('@')[2]}'" in task.log
 
 
+@pytest.mark.nightly
 def test_a_killed_trainer_goes_on_where_it_was(later, first_run, first_parameters):
     task, first, second = later("killed")
     assert "Epoch 1/" in first and "Training complete." not in first
