@@ -56,11 +56,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Samples per batch of every pipeline. Enough to make the Python loop that takes the
 # batches cheap; with small ones it slows down the plain read, which emits most.
 _BATCH = 256
-# Records that are scanned in one turn, so that each turn takes a few seconds: in whole
-# passes, and by peers that handle records one by one.
-_SCANNED, _SCANNED_PART = 3_000_000, 40_000
+# Records that are scanned in one turn, so that each turn takes a few seconds and all of
+# them less than five minutes: in whole passes, and by peers that handle records one by
+# one.
+_SCANNED, _SCANNED_PART = 1_200_000, 20_000
 # Samples drawn by `sample_from_datasets`, for each of which it scans many records.
-_DRAWN_PART = 2_000
+_DRAWN_PART = 1_000
 # Passes in one turn: of few records, many would time the start of a pass only.
 _MAX_PASSES = 30
 
