@@ -25,8 +25,8 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# For `KubeflowV2DagRunnerConfig(default_commands=KUBEFLOW_COMMAND)`.
 KUBEFLOW_COMMAND = ["python", "-m", "tfx_resampling.kubeflow"]
+"""For `KubeflowV2DagRunnerConfig(default_commands=KUBEFLOW_COMMAND)`."""
 
 _TFX = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 _INVOCATION = "--json_serialized_invocation_args"
