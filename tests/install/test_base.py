@@ -120,7 +120,7 @@ def test_public_names_tell_the_extra_that_they_need(base, tf):
     for name, module in tfx_resampling._MODULES.items():
         folder = module.split(".")[1]
         extras[name] = tfx_resampling._EXTRAS.get(folder, "tfx")
-        if folder in ("core", "fitting", "options", "version"):
+        if folder in ("core", "fitting", "kubeflow", "options", "version"):
             extras[name] = ""
     extras["tfx_resampling.beam"] = "beam"
     for environment, has in ((base, {""}), (tf, {"", "tf"})):
