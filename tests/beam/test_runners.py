@@ -54,6 +54,7 @@ def contents_of(files, folder, mode, make_pipeline) -> dict:
     return contents(output_dir)
 
 
+@pytest.mark.nightly
 def test_two_processes_share_a_head_label(files, tmp_path):
     def by_process(record):
         return os.getpid(), 1

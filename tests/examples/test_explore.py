@@ -21,7 +21,7 @@ def test_it_is_stored_without_outputs():
     assert PATH.stat().st_size < 100_000
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_it_runs_and_shows_plan_figure_and_images(tmp_path, monkeypatch):
     # Where the kernel writes: its history, and the data and runs of the notebook.
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -236,9 +236,8 @@ def test_a_run_that_changes_only_the_target(later, first_run, one_epoch, demo_da
     assert realised_of(again) == first_batches(again, plan, one_epoch[2])
 
 
-@pytest.mark.parametrize(
-    "version", ["2.1", pytest.param("2.0", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("version", ["2.1", "2.0"])
 def test_other_values_of_all_parameters(version, later, demo_data):
     """Of types that must survive the way: numbers, an integer over 32 bits, JSON."""
     run = later(version)

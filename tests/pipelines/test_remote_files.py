@@ -19,7 +19,7 @@ from tfx_resampling import artifacts
 
 from pipelines.training import module
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.nightly
 
 ROOT = "ram://bucket"
 BATCH_SIZE = 32
