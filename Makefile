@@ -48,10 +48,10 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
 test: $(INSTALLED) ## The test suite: 22 minutes on two cores
-	$(PYTHON) -m pytest --tier suite -n 2
+	$(PYTHON) -m pytest --tier suite -n 3
 
 test-fast: $(INSTALLED) ## Tests of every module in three minutes; no pipelines
-	$(PYTHON) -m pytest --tier fast -n 2
+	$(PYTHON) -m pytest --tier fast -n 3
 
 test-nightly: $(INSTALLED) ## The tests that take too long for the suite
 	$(PYTHON) -m pytest --tier nightly
