@@ -47,10 +47,10 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  --output '$(or $(OUT),runs/compiled)/pipeline.json' \
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
-test: $(INSTALLED) ## The test suite: 22 minutes on two cores
+test: $(INSTALLED) ## The test suite: 14 minutes on two cores
 	$(PYTHON) -m pytest --tier suite -n 3
 
-test-fast: $(INSTALLED) ## Tests of every module in three minutes; no pipelines
+test-fast: $(INSTALLED) ## Tests of every module in two minutes; no pipelines
 	$(PYTHON) -m pytest --tier fast -n 3
 
 test-nightly: $(INSTALLED) ## The tests that take too long for the suite
@@ -76,7 +76,7 @@ contracts: $(INSTALLED) ## Check which folder imports which
 	$(VENV)/bin/lint-imports --no-cache
 
 coverage: $(INSTALLED) ## Lines that the tests of core, fitting, records, decision and stream run
-	$(PYTHON) -m pytest --tier suite -n 2 --cov --cov-report term-missing:skip-covered \
+	$(PYTHON) -m pytest --tier suite -n 3 --cov --cov-report term-missing:skip-covered \
 	  tests/core tests/fitting tests/records tests/decision tests/stream
 
 format: $(INSTALLED) ## Format the code

@@ -1,4 +1,4 @@
-"""Tiers of the tests, and how two workers share them.
+"""Tiers of the tests, and how several workers share them.
 
 A test is in the tier of its closest marker: its own, its class's or its file's
 (`pytestmark`); without one it is fast. Of its own and its parameters' markers the
