@@ -3,9 +3,9 @@
 Each page runs from its start to its end in a folder of its own, as a reader would run
 it: Python blocks share names, `$ tfx-resampling` lines must print what is shown below
 them, with `...` for anything. What a page takes for granted (`model`, `fn_args`,
-`example_gen`...) is made here. A block that cannot run says why, after its language:
+`example_gen`...) is made here. A block that cannot run says why, in the line before it:
 
-    ```console notest="needs a cluster"
+    <!-- notest: needs a cluster -->
 """
 
 import dataclasses
@@ -29,7 +29,9 @@ from tests.images import image_files
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_BLOCK = re.compile(r"^```(\w+)([^\n`]*)\n(.*?)^```$", re.S | re.M)
+_BLOCK = re.compile(
+    r"^(?:<!-- notest: ([^\n]+) -->\n)?```(\w+)\n(.*?)^```$", re.S | re.M
+)
 # What a page of HTML loads from elsewhere.
 LOADED = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=.?(https?:[^>]*)")
 # Languages of blocks that are not run: pictures in letters, contents of files.
@@ -60,9 +62,8 @@ def blocks_of(page: pathlib.Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(text):
-        reason = re.search(r'notest="([^"]+)"', match[2])
-        line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, match[1], reason and reason[1], match[3]))
+        line = text.count("\n", 0, match.start(2)) + 1
+        found.append(Block(page, line, match[2], match[1], match[3]))
     return found
 
 
@@ -165,8 +166,10 @@ def test_pages_are_built_without_a_network(tmp_path):
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) >= len(PAGES)
     for page in pages:
-        loaded = LOADED.findall(page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        loaded = LOADED.findall(text)
         assert not loaded, (page, loaded)
+        assert "```" not in text, page  # A block that is shown as text.
 
 
 def _silent(*_, **__):
