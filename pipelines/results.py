@@ -65,7 +65,7 @@ class RunResults:
         warnings = "".join(f"Warning: {text}\n" for text in plan.warnings)
         return (
             f"\n{table}\n"
-            f"Trained on {self.samples} samples ({epochs:.1f} epochs of the plan).\n"
+            f"Trained on {self.samples:,} samples ({epochs:.1f} epochs of the plan).\n"
             f"Validation: mean average precision {self.mean_average_precision:.3f}.\n"
             f"{warnings}\n"
             f"plan:   {self.plan_path}\n"
