@@ -139,6 +139,16 @@ def fork_server() -> ForkServer:
     return ForkServer(sys.executable, os.environ)
 
 
+def exit_code(process: subprocess.Popen | Forked, seconds: float) -> int | str:
+    """Returns the exit code; after `seconds` ends the session and says so instead."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return f"no end after {seconds} s"
+
+
 def free_port() -> int:
     """Returns a port of this machine that nobody listens at."""
     with socket.socket() as server:

@@ -14,7 +14,6 @@ import dataclasses
 import itertools
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -203,12 +202,7 @@ class Cluster:
         Raises:
           RuntimeError: it failed; with the end of its log.
         """
-        process = self.start(task, part)
-        try:
-            code = process.wait(_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            code = f"no end after {_TIMEOUT_SECONDS} s"
+        code = processes.exit_code(self.start(task, part), _TIMEOUT_SECONDS)
         if code != 0:
             raise RuntimeError(f"{task.name}: exit {code}\n{task.log[-4000:]}")
 

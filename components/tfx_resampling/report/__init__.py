@@ -10,7 +10,6 @@ from tfx_resampling import errors
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.report.page import as_html
 from tfx_resampling.report.text import (
-    EMITTED,
     as_text,
     decimals,
     format_cell,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 
 __all__ = [
-    "EMITTED",
     "REPORT_FILE",
     "as_html",
     "as_text",

@@ -9,10 +9,11 @@ import functools
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+
+from tests import processes
 
 _TIMEOUT_SECONDS = 900
 # The paths of the root, of what is written, and of the kernel's own work directory.
@@ -93,13 +94,7 @@ class Pod:
         Raises:
           RuntimeError: it failed; with the end of its log.
         """
-        process = self.start(command, environment)
-        try:
-            code = process.wait(_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            code = f"no end after {_TIMEOUT_SECONDS} s"
+        code = processes.exit_code(self.start(command, environment), _TIMEOUT_SECONDS)
         if code != 0:
             raise RuntimeError(f"exit {code}\n{self.log[-6000:]}")
 
