@@ -48,7 +48,7 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
 test: $(INSTALLED) ## The test suite: 14 minutes on two cores
-	$(PYTHON) -m pytest --tier suite -n 3
+	$(PYTHON) -m pytest --tier suite -n 4
 
 test-fast: $(INSTALLED) ## Tests of every module in two minutes; no pipelines
 	$(PYTHON) -m pytest --tier fast -n 3
@@ -76,7 +76,7 @@ contracts: $(INSTALLED) ## Check which folder imports which
 	$(VENV)/bin/lint-imports --no-cache
 
 coverage: $(INSTALLED) ## Lines that the tests of core, fitting, records, decision and stream run
-	$(PYTHON) -m pytest --tier suite -n 3 --cov --cov-report term-missing:skip-covered \
+	$(PYTHON) -m pytest --tier suite -n 4 --cov --cov-report term-missing:skip-covered \
 	  tests/core tests/fitting tests/records tests/decision tests/stream
 
 format: $(INSTALLED) ## Format the code

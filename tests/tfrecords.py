@@ -127,7 +127,8 @@ def emitted_in_epochs(files, plan, **options) -> list[np.ndarray]:
         batch_size=1_000_000,  # No batch is of two epochs.
         image=None,
         keep=("image/id",),
-        options=InputOptions(**{"epochs": 1, **options}),
+        # Else the batch of one epoch may come before that of the one before.
+        options=InputOptions(**{"epochs": 1, "deterministic": True, **options}),
     )
     return [x["image/id"] for x, _ in read(epochs)]
 

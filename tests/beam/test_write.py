@@ -90,7 +90,7 @@ def contents(directory) -> dict:
     [
         ((0, 1), "constant"),
         pytest.param((7, 3), "constant", marks=pytest.mark.nightly),
-        ((1, 4), "linear:3"),
+        pytest.param((1, 4), "linear:3", marks=pytest.mark.nightly),
     ],
 )
 def test_materialized_is_what_input_fn_emits(files, tmp_path, epochs, schedule):
@@ -172,7 +172,7 @@ def test_the_same_bytes_from_other_files_in_other_runs(
         pytest.param("", "auto", "", marks=pytest.mark.nightly),
         ("GZIP", "auto", ".gz"),
         pytest.param("", "GZIP", ".gz", marks=pytest.mark.nightly),
-        ("GZIP", "", ""),
+        pytest.param("GZIP", "", "", marks=pytest.mark.nightly),
     ],
 )
 @pytest.mark.parametrize("mode", ["materialize", "stratify"])

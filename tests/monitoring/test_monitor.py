@@ -490,7 +490,7 @@ def test_a_sigkill_within_an_epoch(tmp_path, undisturbed):
     "killed_epoch, first, when",
     [
         (0, True, "before"),
-        (2, False, "after"),
+        pytest.param(2, False, "after", marks=pytest.mark.nightly),
         pytest.param(0, False, "after", marks=pytest.mark.nightly),
         pytest.param(2, True, "before", marks=pytest.mark.nightly),
     ],
@@ -504,7 +504,9 @@ def test_a_kill_between_the_two_callbacks(
     check_same(job(tmp_path, first=first), undisturbed)
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "first", [True, pytest.param(False, marks=pytest.mark.nightly)]
+)
 def test_a_kill_after_both_saved(tmp_path, undisturbed, first):
     class KillsAtBegin(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

@@ -205,6 +205,7 @@ def test_beam_arguments_reach_every_beam_step(demo_data, tmp_path):
         assert "--direct_num_workers=3" in beam_args, name
 
 
+@pytest.mark.nightly
 def test_own_records_with_integer_labels_gzip_and_no_splits(tmp_path, demo_data):
     """And other feature names; with a Resampler, whose shards train."""
     files = sorted(glob.glob(os.path.join(demo_data, "train", "*")))

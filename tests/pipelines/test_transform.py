@@ -11,7 +11,8 @@ from ml_metadata.metadata_store import metadata_store
 from tfx import v1 as tfx
 from tfx_resampling.artifacts import read_plan
 
-pytestmark = pytest.mark.long
+# docs/tabular.md has a Transform in the suite.
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")

@@ -127,6 +127,7 @@ def test_the_graph_chooses_as_numpy_does(stratified, schedule):
         assert bool(one) == expected[7]
 
 
+@pytest.mark.nightly
 def test_groups_are_mixed(tmp_path, monkeypatch):
     # Four groups of 1000 samples per epoch each, one of them copies of few records.
     plan = plans.make("abcd", [0.1, 0.2, 0.5, 10.0], seed=2)
@@ -212,6 +213,7 @@ def test_an_iterator_is_restored(stratified, tmp_path):
     assert [x["image/id"].numpy().tolist() for x, _ in other] == rest
 
 
+@pytest.mark.nightly
 def test_another_plan_reads_everything(files, stratified, caplog):
     changed = plans.make("abcd", [0.5, 0.1, 0.3, 1.0], seed=5)
     expected = samples(batches(files, plan=changed, epochs=1, start_epoch=4))
