@@ -31,6 +31,8 @@ def reason(error: BaseException) -> str:
         return assertion[1].replace("\\'", "'")  # As TensorFlow prints strings.
     if assertion := _EAGER_ASSERTION.search(text):
         return ast.literal_eval(assertion[1]).decode()
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename!r}"  # Without its number.
     return text
 
 

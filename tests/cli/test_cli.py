@@ -231,6 +231,7 @@ def test_diff(run, plan_file, pattern):
     assert code == 0
     assert [line.split()[0] for line in output.splitlines()[1:4]] == ["a", "b", "c"]
     assert "seed: 0 -> 1" in output
+    assert not re.search(r"\d\.\d{7}", output)
     _, output, _ = run("diff", plan_file, "other.json", "--json")
     assert json.loads(output)["fields"]["seed"] == [0, 1]
     assert run("diff", plan_file, plan_file)[1] == "no difference\n"
@@ -330,8 +331,9 @@ def test_apply(run, plan_file, pattern):
             ["plan", "--label-key", "l", "--examples", "x", "--target", "unform"],
             "target must be .* got 'unform'",
         ),
-        (["show", "absent.json"], "No such file or directory: 'absent.json'"),
-        (["plna"], "No such command 'plna'"),
+        (["show", "absent.json"], "^error: No such file or directory: 'absent.json'"),
+        (["plna"], "No such command 'plna'. Is it 'plan'?"),
+        (["train"], "No such command 'train'. There are .'plan', 'show'"),
         (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
     ],
 )

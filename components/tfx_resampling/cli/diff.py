@@ -81,5 +81,5 @@ def _labels(before, after) -> list:
 
 
 def _short(value) -> str:
-    text = repr(value)
+    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."

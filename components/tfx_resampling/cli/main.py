@@ -3,6 +3,7 @@
 Starts without TensorFlow, which only what reads records imports.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,13 @@ class _Commands(click.Group):
             return completion
         module = importlib.import_module(f"tfx_resampling.cli.{_COMMANDS[cmd_name]}")
         return getattr(module, f"{cmd_name}_command")
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        if args and args[0] not in _COMMANDS:
+            close = difflib.get_close_matches(args[0], _COMMANDS)
+            hint = f"Is it {close[0]!r}?" if close else f"There are {list(_COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
 
 @click.command(cls=_Commands)
