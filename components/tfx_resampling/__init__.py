@@ -14,6 +14,7 @@ from tfx_resampling.version import __version__ as __version__
 # Folders that need less than everything: the extra that they need.
 _EXTRAS = {
     "beam": "beam",
+    "calibration": "tf",
     "images": "tf",
     "monitoring": "tf",
     "scan": "tf",

@@ -4,6 +4,10 @@ from tfx_resampling.artifacts import ResamplePlan as ResamplePlan
 from tfx_resampling.artifacts import load_plan as load_plan
 from tfx_resampling.artifacts import read_plan as read_plan
 from tfx_resampling.beam.resample_options import ResampleOptions as ResampleOptions
+from tfx_resampling.calibration.layer import PriorCorrection as PriorCorrection
+from tfx_resampling.calibration.prior import Correction as Correction
+from tfx_resampling.calibration.prior import estimate_prior as estimate_prior
+from tfx_resampling.calibration.prior import prior_correction as prior_correction
 from tfx_resampling.core.config import PlannerConfig as PlannerConfig
 from tfx_resampling.core.counts import LabelCounts as LabelCounts
 from tfx_resampling.core.groups import Bucket as Bucket

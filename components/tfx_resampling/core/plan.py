@@ -214,6 +214,18 @@ class Plan:
         ratios = np.array(self.predicted) / np.maximum(counts, 1.0)
         return np.where(counts > 0, ratios, self.factors)
 
+    def log_factors(self) -> np.ndarray:
+        """Returns float64 [labels], log of a label's factor; -inf where that is 0.
+
+        Of one label per record it is the record's factor, within the bounds. Of several
+        labels it is T itself: what the label contributes to a product.
+        """
+        factors = np.array(self.factors)
+        if not self.multi_label:
+            factors = np.clip(factors, self.min_factor, self.max_factor)
+        with np.errstate(divide="ignore"):
+            return np.log(factors)
+
     @property
     def distance(self) -> float:
         """Total-variation distance of the predicted shares to the target, 0 to 1."""
