@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table compile test test-fast test-nightly image-test kubeflow-test lint types contracts coverage format bench docs clean
+.PHONY: help install run example-table compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -16,16 +16,17 @@ help: ## List the targets
 	@echo '  Options of make run: DATA=dir LABEL=feature IMAGE=feature TARGET=sqrt RUNS=dir ARGS="..."'
 	@echo '  Options of make compile: ROOT=gs://... IMAGE_URI=image LABEL= IMAGE= OUT=dir ARGS="..."'
 
-install: $(INSTALLED) ## Make .venv with Python 3.10 and the pinned dependencies
+install: $(INSTALLED) ## Make .venv with the newest TFX here (or TFX=1.16), pinned
+	@$(if $(TFX),$(PYTHON) -c 'from importlib.metadata import version; tfx = version("tfx"); \
+	  tfx.startswith("$(TFX).") or exit(f"error: $(VENV) has TFX {tfx}, not $(TFX). Remove $(VENV) first.")')
 
 # uv installs in half a minute what pip needs minutes for; pip only fetches uv. TFX
 # itself needs pip in the environment, to install a Trainer's module_file.
-$(INSTALLED): pyproject.toml constraints.txt
-	@command -v python3.10 >/dev/null && python3.10 -c '' || { \
-	  echo 'error: python3.10 not found; the pinned TFX 1.16 needs CPython 3.10.' >&2; exit 1; }
-	test -x $(PYTHON) || python3.10 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(PYTHON) -m uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --editable '.[tfx,kfp,dev]'
+$(INSTALLED): pyproject.toml $(wildcard constraints/*.txt)
+	test -x $(PYTHON) || { make=$$(tools/choose_python.sh $(TFX)) && $$make $(VENV); }
+	pins=constraints/$$($(PYTHON) -c 'import sys; print("python%d.%d.txt" % sys.version_info[:2])') && \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint $$pins uv && \
+	$(PYTHON) -m uv pip install --quiet --python $(PYTHON) --constraint $$pins --editable '.[tfx,kfp,dev]'
 	@touch $@
 
 run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed model
@@ -55,6 +56,11 @@ test-fast: $(INSTALLED) ## Tests of every module in two minutes; no pipelines
 
 test-nightly: $(INSTALLED) ## The tests that take too long for the suite
 	$(PYTHON) -m pytest --tier nightly
+
+test-next: ## The fast tests and a pipeline on the newest TFX, in Debian 13 (root)
+	tools/test_next.sh make test-fast
+	tools/test_next.sh .venv/bin/python -m pytest --tier suite tests/pipelines/test_run_local.py \
+	  -k 'not own_records'
 
 image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py

@@ -11,6 +11,10 @@ import sysconfig
 import pytest
 
 REPOSITORY = os.path.dirname(os.path.dirname(__file__))
+# The pinned versions for the Python that the tests run on.
+PINS = os.path.join(
+    REPOSITORY, "constraints", "python{}.{}.txt".format(*sys.version_info)
+)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +47,7 @@ def create(directory: str, *requirements: str) -> str:
     _run(*uv, "venv", "--quiet", "--python", sys.executable, directory)
     _run(
         *(*uv, "pip", "install", "--quiet", "--python", python),
-        *("--constraint", os.path.join(REPOSITORY, "constraints.txt")),
+        *("--constraint", PINS),
         *requirements,
     )
     _share_bytecode(os.path.dirname(os.path.dirname(python)))

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import yaml
+from tfx_resampling.cli.common import import_tensorflow
 from tfx_resampling.validate import check_names
 
 from pipelines import command_line
@@ -151,8 +152,8 @@ def cli(
     """Compiles the pipeline for Kubeflow Pipelines v2 and Vertex AI, offline."""
     if run_fn and module_file:
         raise click.UsageError("--module-file must be left out with --run-fn.")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # For start-up notes.
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
+    import_tensorflow()
     from tfx_resampling import InputOptions, PlannerConfig, VertexTraining
 
     from pipelines import pipeline

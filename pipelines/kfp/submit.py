@@ -119,7 +119,10 @@ class Kubeflow:
         class Client(kfp.Client):
             def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
                 # Once: kfp asks five times in 25 s, and then hides the answer.
-                return self._healthz_api.get_healthz()
+                api: Any = self._healthz_api
+                if hasattr(api, "get_healthz"):  # Of kfp-server-api before 2.17.
+                    return api.get_healthz()
+                return api.healthz_service_get_healthz()
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # That it is for servers of version 2.

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from tfx_resampling.cli import main
+from tfx_resampling.cli import common, main
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.scan import audit, count
 from tfx_resampling.shards.manifest import read_manifest
@@ -392,6 +392,33 @@ def test_commands_are_completed():
         text=True,
     )
     assert ran.stdout.split() == ["plain,check"]
+
+
+@pytest.mark.fast
+def test_tensorflow_is_imported_without_its_notes(monkeypatch, capfd):
+    def imported(name):
+        assert name == "tensorflow"
+        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is ...\n")
+        os.write(2, b"I0000 00:00:1795303000.848883  4 cudart_stub.cc:31] No CUDA.\n")
+        print("something else", file=sys.stderr)
+
+    monkeypatch.setattr(common.importlib, "import_module", imported)
+    common.import_tensorflow()
+    os.write(2, b"and later\n")
+    assert capfd.readouterr().err == "something else\nand later\n"
+
+
+def test_a_process_of_its_own_prints_no_notes(pattern, tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tfx_resampling.cli.main", "plan"),
+            *("--examples", pattern, "--label-key", "label"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.fast

@@ -8,7 +8,7 @@ import pytest
 import tfx_resampling
 import yaml
 
-from tests.environments import REPOSITORY
+from tests.environments import PINS, REPOSITORY
 
 pytestmark = pytest.mark.long
 
@@ -101,7 +101,7 @@ def versions(lines):
 
 
 def test_the_environment_has_the_pinned_versions_and_no_others(clean):
-    with open(f"{REPOSITORY}/constraints.txt") as file:
+    with open(PINS) as file:
         pinned = versions(file)
     listing = subprocess.run(
         [clean.python, "-m", "pip", "list", "--format=freeze"],

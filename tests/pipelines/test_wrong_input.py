@@ -61,14 +61,14 @@ def test_wrong_input_is_one_error_before_anything_runs(
         (["--image-size", "3"], "Option '--image-size' requires 2 arguments"),
         (["--train-steps", "many"], "Invalid value for '--train-steps': 'many' is"),
         (["--resample", "ofline"], "Invalid value for '--resample': 'ofline' is not"),
-        (["--tragets", "sqrt"], "No such option: --tragets"),
+        (["--tragets", "sqrt"], r"No such option:? '?--tragets"),
     ],
 )
 def test_wrong_options_are_one_line(tmp_path, capfd, arguments, message):
     assert run_local.main(["--runs", str(tmp_path), *arguments]) == 2
     output, errors = capfd.readouterr()
     assert output == "" and len(errors.splitlines()) == 1
-    assert errors.startswith(f"error: {message}"), errors
+    assert re.match(f"error: {message}", errors), errors
     assert os.listdir(tmp_path) == []
 
 

@@ -129,18 +129,24 @@ def test_without_repeat_each_epoch_has_seeds_of_its_own():
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("ends_first", [False, True])  # True: from Keras 3.15 on.
 @pytest.mark.parametrize("taken", [0, 2, 3, 4, 5])
-def test_an_epoch_that_was_broken_off_does_not_matter(taken):
+def test_an_epoch_that_was_broken_off_does_not_matter(taken, ends_first):
     """As Keras asks: two batches for their shapes, then those of the epoch."""
     generator = DataGenerator(
         [{"id": i} for i in range(10)], 2, True, True, seed=2, output_structure="id"
     )
     expected = [x.numpy().tolist() for x in generator.get_dataset().take(5)]
-    _ = generator[0], generator[1]
-    generator.on_epoch_begin()
+
+    def fit_begins():
+        _ = generator.workers, generator[0], generator[1]
+        if ends_first:
+            generator.on_epoch_end()
+        generator.on_epoch_begin()
+
+    fit_begins()
     _ = [generator[4 - i] for i in range(taken)]
-    _ = generator[0], generator[1]  # The next fit.
-    generator.on_epoch_begin()
+    fit_begins()
     assert [generator[i].tolist() for i in (3, 0, 1, 2, 4)] == expected
     generator.on_epoch_end()
 

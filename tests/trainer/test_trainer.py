@@ -9,7 +9,11 @@ import tfx_resampling as tr
 from tfx.components.trainer import executor as stock_executor
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
-from tfx.types import channel_utils, standard_artifacts
+from tfx.types import (
+    channel_utils,
+    standard_artifacts,
+    standard_component_specs,
+)
 from tfx.utils import proto_utils
 from tfx_resampling import artifacts
 from tfx_resampling.core.counts import LabelCounts
@@ -50,6 +54,16 @@ def test_takes_a_plan_and_all_that_the_stock_trainer_takes(examples):
     assert json.loads(trainer.exec_properties["train_args"]) == {"num_steps": 10}
     assert trainer.exec_properties["package_version"] == tr.__version__
     assert set(trainer.outputs) == {"model", "model_run"}
+
+
+def test_takes_the_inputs_of_the_installed_version_of_tfx():
+    """Of 1.21's, `statistics`, from which it makes `fn_args.num_examples`."""
+    stock = standard_component_specs.TrainerSpec.INPUTS
+    inputs = {name: channel(parameter.type) for name, parameter in stock.items()}
+    trainer = tr.Trainer(
+        resample_plan=channel(tr.ResamplePlan), run_fn="a.b.run_fn", **inputs
+    )
+    assert set(trainer.inputs) == {*stock, "resample_plan"}
 
 
 def test_plan_is_optional(examples):

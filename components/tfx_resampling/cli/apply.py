@@ -47,7 +47,7 @@ def apply_command(
 ):
     """Writes the samples of a plan's epochs to a directory of TFRecord files."""
     plan = common.read_plan(plan)
-    common.quiet_tensorflow()
+    common.import_tensorflow()
     import apache_beam as beam
 
     from tfx_resampling.beam.resample_options import ResampleOptions

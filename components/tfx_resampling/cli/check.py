@@ -24,7 +24,7 @@ def check_command(plan, examples, as_json, **reading):
     once in a thousand times to a plan for these records.
     """
     plan = common.read_plan(plan)
-    common.quiet_tensorflow()
+    common.import_tensorflow()
     from tfx_resampling.records import files
     from tfx_resampling.scan.audit import check_plan
 

@@ -1,10 +1,13 @@
 """What the commands share: plans in and out, tables, progress."""
 
 import contextlib
+import importlib
 import json
 import math
 import os
+import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +19,11 @@ STANDARD_STREAM = "-"
 # Characters of a label in a table where there is room, and where there is not so much;
 # of the gap before a number.
 _LONGEST_LABEL, _SHORT_LABEL, _GAP = 40, 16, 2
+# A line of TensorFlow's log ("I0000 00:00:1795303000.848883 4 cudart_stub.cc:31] ..."),
+# and the one before the first.
+_START_UP_NOTE = re.compile(
+    r"[IWE]\d{4} [\d:.]+ |WARNING: All log messages before absl"
+)
 
 
 def read_plan(path: str):
@@ -166,9 +174,30 @@ def _num_records(files: Sequence[str]) -> int | None:
     return round(size / (FRAMING_BYTES + mean))
 
 
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up notes off the terminal; before it is imported."""
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its start-up notes, which help nobody here.
+
+    Those of the import are printed before the level counts, since TensorFlow 2.19; so
+    they are left out of what the import writes to standard error.
+
+    Raises:
+      ModuleNotFoundError: TensorFlow is not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as written:
+        terminal = os.dup(2)
+        os.dup2(written.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            written.seek(0)
+            for line in written.read().decode(errors="replace").splitlines():
+                if not _START_UP_NOTE.match(line):
+                    print(line, file=sys.stderr)
 
 
 def examples(required: bool = True):
@@ -231,10 +260,11 @@ def option_flags(
                 [flag, option.name],
                 type=click.Choice(option.choices) if option.choices else option.wire,
                 is_flag=option.wire is bool,
-                default=default,
                 required=option.required and default is None,
                 show_default=default is not None,
                 help=option.help[:1].upper() + option.help[1:],
+                # From click 8.3 on None is a default like any other.
+                **({} if default is None else {"default": default}),
             )
         )
     return flags

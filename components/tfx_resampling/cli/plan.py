@@ -127,7 +127,7 @@ def _from_statistics(path: str, config: "PlannerConfig"):
 def _from_examples(
     patterns: Sequence[str], config: "PlannerConfig", options: InputOptions
 ):
-    common.quiet_tensorflow()
+    common.import_tensorflow()
     from tfx_resampling.records import files
     from tfx_resampling.scan.count import count_labels
 

@@ -30,7 +30,7 @@ def log_likelihood_ratio(count: float, of: float, other: float, of_other: float)
         (other, of_other * share),
         (of_other - other, of_other * (1 - share)),
     ]
-    return sum(n * math.log(n / expected) for n, expected in parts if n > 0)
+    return math.fsum(n * math.log(n / expected) for n, expected in parts if n > 0)
 
 
 def largest_count(count: int, of: int) -> int:

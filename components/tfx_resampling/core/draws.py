@@ -179,14 +179,14 @@ def copies(uniforms: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.nd
         bad = ~(np.isfinite(values) & (values >= 0))
         if bad.any():
             raise ValueError(
-                f"{name} must be finite and >= 0, got {values[bad].ravel()[0]!r}. "
+                f"{name} must be finite and >= 0, got {values[bad].tolist()[0]!r}. "
                 "Repeat factors count copies: 0 drops a record, 1 keeps it."
             )
     factors = np.ravel(after - before)
     if (factors < 0).any():
         raise ValueError(
-            f"after must be >= before, got a difference of {factors.min()!r}. They are "
-            "the cumulative factors of the next epoch and of this one."
+            f"after must be >= before, got a difference of {factors.min().item()!r}. "
+            "They are the cumulative factors of the next epoch and of this one."
         )
     return (np.floor(uniforms + after) - np.floor(uniforms + before)).astype(np.int64)
 

@@ -306,7 +306,7 @@ def target_shares(
 
 def _mapping_shares(target: Mapping, labels: tuple, counts: np.ndarray) -> np.ndarray:
     _check_labels(target, labels, counts)
-    named = sum(target.values())
+    named = math.fsum(target.values())
     rest = np.array([0.0 if l in target else n for l, n in zip(labels, counts)])
     if rest.any() and named <= 1 + _SHARE_TOLERANCE:
         # Labels that the mapping leaves out share what is left, as they are.

@@ -277,6 +277,21 @@ class DataGenerator(keras.utils.PyDataset):
         """Returns a batch of an epoch, as Keras asks for it (`EpochFeed`)."""
         return self._feed.get(index)
 
+    @property
+    def workers(self) -> int:
+        """Threads of Keras that ask for batches.
+
+        Keras reads it once per `fit`, `evaluate` and `predict`, before their batches.
+        Nothing else tells them apart from another epoch: from Keras 3.15 on `fit` ends
+        an epoch before its first.
+        """
+        self._feed.restart()
+        return super().workers
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        self._workers = value  # As Keras' own setter.
+
     def on_epoch_begin(self) -> None:
         """Called by Keras."""
         self._feed.begin()

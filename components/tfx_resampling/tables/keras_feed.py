@@ -14,8 +14,8 @@ class EpochFeed:
     Keras asks for the first two batches to learn their shapes, then for each of
     `len(generator)` per epoch, by numbers that `fit` shuffles: numbers within an epoch
     are therefore ignored. Each `fit`, `evaluate` and `predict` starts the generator
-    anew, and their epochs go on one after the other. A generator without `repeat`
-    starts again with each epoch, one with an end after its last batch.
+    anew (`restart`), and their epochs go on one after the other. A generator without
+    `repeat` starts again with each epoch, one with an end after its last batch.
 
     Args:
       generator: a DataGenerator.
@@ -53,6 +53,12 @@ class EpochFeed:
             while len(self._ahead) <= index:
                 self._ahead.append(self._next())
             return self._ahead[index]
+
+    def restart(self) -> None:
+        """Forgets what is left of an epoch: the next batch is the generator's first."""
+        with self._lock:
+            self._remaining = 0
+            self._is_running = self._is_fresh = False
 
     def begin(self) -> None:
         """Begins an epoch."""

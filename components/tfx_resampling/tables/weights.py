@@ -160,9 +160,9 @@ def _checked(weights: np.ndarray, weighing: Weighing, keys: Sequence) -> np.ndar
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"weights of groups must be finite and >= 0, got {weights[first]!r} for "
-            f"group {keys[first]!r} by weighing {described!r}. 0 is for groups that "
-            "are never drawn."
+            f"weights of groups must be finite and >= 0, got {weights[first].item()!r} "
+            f"for group {keys[first]!r} by weighing {described!r}. 0 is for groups "
+            "that are never drawn."
         )
     largest = weights.max()
     if largest == 0:
