@@ -76,15 +76,15 @@ class DecisionRule:
         self._unlabeled = float(quantize(np.array(plan.unlabeled_factor)))
         if plan.grouping is None:
             self._vocabulary = Vocabulary(plan.groups, plan.label_dtype)
-            features = feature_spec(plan.label_key, plan.label_dtype)
+            self._units = feature_spec(plan.label_key, plan.label_dtype)
         else:
             self._groups = GroupLookup(plan.grouping)
-            features = self._groups.features
+            self._units = self._groups.features
         self._schedule = Schedule.parse(plan.schedule)
         self._keys = Keys(plan.known_by, key_dtypes or {})
         # A key may be the label feature itself.
         self.parsing = Parsing(
-            {**self._keys.parsing.features, **features}, self._keys.parsing.content
+            {**self._keys.parsing.features, **self._units}, self._keys.parsing.content
         )
 
     @property
@@ -99,8 +99,7 @@ class DecisionRule:
           chunk: the records.
           epochs: how many epochs, from the chunk's on; their copies add up.
         """
-        by_unit = self._by_label if self._plan.grouping is None else self._by_group
-        factors, known, found = by_unit(chunk.parsed, chunk.name)
+        factors, known, found = self._by_unit(chunk.parsed, chunk.name)
         keys = self._keys.of(chunk)
         with tf.control_dependencies([known]):
             hashes = graph_draws.seeded_hash(self._plan.seed, keys)
@@ -110,6 +109,13 @@ class DecisionRule:
         )
         copies = graph_draws.copies(graph_draws.uniforms(hashes), before, after)
         return Decision(hashes, factors, copies, found)
+
+    def factors(self, serialized: tf.Tensor) -> tf.Tensor:
+        """Returns float64 [n], the final repeat factors of serialized records [n]."""
+        parsed = Parsing(self._units).parse(serialized).ragged()
+        factors, known, _ = self._by_unit(parsed, tf.constant("the batch"))
+        with tf.control_dependencies([known]):
+            return tf.identity(factors)
 
     @property
     def num_units(self) -> int:
@@ -132,6 +138,10 @@ class DecisionRule:
         """Returns float64 [n], the copies due before an epoch (int64 scalar)."""
         weight = graph_draws.cumulative_weight(self._schedule, epoch)
         return graph_draws.cumulative_factors(factors, weight, epoch)
+
+    def _by_unit(self, parsed, name: tf.Tensor):
+        by_unit = self._by_label if self._plan.grouping is None else self._by_group
+        return by_unit(parsed, name)
 
     def _by_label(self, parsed, name: tf.Tensor):
         """The graph twin of `core.factors.record_factors`: float64 [n], and a check.

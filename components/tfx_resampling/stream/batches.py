@@ -21,6 +21,7 @@ from tfx_resampling.stream.parsing import (
     RecordParser,
     record_name,
 )
+from tfx_resampling.stream.weights import LossWeights
 
 
 class Batch(NamedTuple):
@@ -31,12 +32,14 @@ class Batch(NamedTuple):
       y: [n, ...], labels as `LabelEncoder` has them.
       origins: int64 [n, 3], as in `Samples`.
       counts: int64 [m, counts], `row_counts`, to be added up.
+      weights: float32 [n, 1], `LossWeights`; [n, 0] where there are none.
     """
 
     x: dict[str, tf.Tensor]
     y: tf.Tensor
     origins: tf.Tensor
     counts: tf.Tensor
+    weights: tf.Tensor
 
 
 class Batches:
@@ -52,6 +55,7 @@ class Batches:
         keep: Sequence[str],
         parse: Parse | None,
         labels: str,
+        weights: str | Plan | None,
         options: InputOptions,
         counts: bool,
     ):
@@ -66,6 +70,7 @@ class Batches:
           keep: features to hand on.
           parse: what makes features of records, instead of image and keep.
           labels: what y is.
+          weights: what the loss is to be of; None for the samples as they are.
           options: `on_corrupt`, `deterministic`, `num_parallel_calls`.
           counts: whether to hand counts on.
 
@@ -74,6 +79,9 @@ class Batches:
         """
         self._names = tf.constant(files.names)
         self._encoder = LabelEncoder(plan, labels, files.names)
+        self._weights = None
+        if weights is not None:
+            self._weights = LossWeights(plan, weights, files)
         self._parser = None
         if parse is not None:
             self._parser = RecordParser(parse, labels, self._encoder, files, counts)
@@ -127,12 +135,18 @@ class Batches:
         if self._skip or not parser.is_function:
             return self._map(
                 batches,
-                lambda samples: self._counted(samples, *parser.element(samples)),
+                lambda samples: self._element(samples, parser),
             )
         named = self._each(batches, parser.elements)
         return self._map(
             named, lambda samples, element: self._counted(samples, *element)
         )
+
+    def _element(self, samples: Samples, parser: RecordParser) -> Any:
+        element, label_counts = parser.element(samples)
+        if self._weights is not None:
+            element = (*element, self._weights_of(samples)[:, 0])
+        return self._counted(samples, element, label_counts)
 
     def _usable(
         self, batches: tf.data.Dataset, parser: RecordParser
@@ -211,7 +225,15 @@ class Batches:
         else:
             x["image"] = parsed[self._image.key]
         y = self._encoder.encode(values, samples.origins)
-        return Batch(x, y, samples.origins, samples.counts)
+        weights = self._weights_of(samples)
+        return Batch(x, y, samples.origins, samples.counts, weights)
+
+    def _weights_of(self, samples: Samples) -> tf.Tensor:
+        """Returns float32 [n, 1] or [n, 0], as in `Batch`."""
+        if self._weights is None:
+            return tf.zeros([tf.shape(samples.origins)[0], 0])
+        of_rows = self._weights.of(samples.serialized, samples.origins[:, 0])
+        return of_rows[:, tf.newaxis]
 
     def _single(self, values: tf.RaggedTensor) -> tf.Tensor:
         """Returns the label of each record as a kept feature."""
@@ -262,7 +284,7 @@ class Batches:
 
     def _judge(self, batch: Batch, decoded, key: str) -> Batch:
         """Raises where an image does not decode, or leaves it out."""
-        x, y, origins, counts = batch
+        x, y, origins, counts, weights = batch
         which, pixels = decoded
         size = tf.shape(origins, tf.int64)[0]
         num_missing = size - tf.size(which, tf.int64)
@@ -282,20 +304,25 @@ class Batches:
         if not self._skip:
             size = self._batch_size if self._drop_remainder else None
             pixels = tf.ensure_shape(pixels, [size, *pixels.shape[1:]])
-            return Batch({**x, "image": pixels}, y, origins, counts)
+            return batch._replace(x={**x, "image": pixels})
         more = row_counts.in_first_row(tf.constant(1), skipped_images=num_missing)
         counts = tf.concat([counts, more], axis=0)
-        x, y, origins = tf.nest.map_structure(
-            lambda column: tf.gather(column, which), (x, y, origins)
+        x, y, origins, weights = tf.nest.map_structure(
+            lambda column: tf.gather(column, which), (x, y, origins, weights)
         )
-        return Batch({**x, "image": pixels}, y, origins, counts)
+        return Batch({**x, "image": pixels}, y, origins, counts, weights)
 
     def _finish(self, batch: Batch):
         x = batch.x
         if self._image is not None and not self._keep:
             x = x["image"]
         label_counts = self._encoder.count(batch.y) if self._counts else None
-        return self._counted(batch, (x, batch.y), label_counts)
+        return self._counted(batch, self._weighted(x, batch), label_counts)
+
+    def _weighted(self, x: Any, batch: Batch) -> tuple:
+        if self._weights is None:
+            return x, batch.y
+        return x, batch.y, batch.weights[:, 0]
 
     def _counted(self, rows: Batch | Samples, element: Any, label_counts) -> Any:
         """Returns an element with what is counted of it, if that is wanted."""

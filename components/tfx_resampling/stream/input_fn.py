@@ -42,6 +42,7 @@ def input_fn(
     keep: Sequence[str] = (),
     parse: Parse | None = None,
     labels: str = "multi_hot",
+    weights: str | Plan | None = None,
     drop_remainder: bool = False,
     options: InputOptions = _DEFAULT_OPTIONS,
     input_context: tf.distribute.InputContext | None = None,
@@ -100,6 +101,10 @@ def input_fn(
       labels: what y is: "multi_hot", "index" (int64 [batch], place in `plan.classes`;
         records of exactly one label) or "raw" (what `parse`, a feature spec, has for
         the label feature). A function makes its own.
+      weights: of the loss. "inverse_factor": each sample has 1 / (repeat factor of its
+        record), so that the loss is that of the natural data, without bias. A plan: the
+        loss is that of the samples which this plan would give. Weights have mean 1 over
+        an epoch, as the plans predict it.
       drop_remainder: whether to drop the smaller last batch of an epoch.
       options: reading, shuffling, epochs; see `InputOptions`.
       input_context: which of several workers this is. Each reads files of its own, or
@@ -113,7 +118,7 @@ def input_fn(
       sample) and the kept features ([batch]). With `image=None` x is a dict in which
       "record" (string [batch], serialized) stands for "image". With a feature spec x is
       a dict of its features but for the label; with a function an element is what that
-      returns.
+      returns. With `weights` it is (x, y, w), w: float32 [batch].
 
     Raises:
       ValueError: no plan, or one that emits nothing, a pattern that matches no file,
@@ -145,6 +150,11 @@ def input_fn(
         raise ValueError(
             "labels='raw' takes a feature spec as parse, which says how the label is "
             "parsed; without one labels are 'multi_hot' or 'index'."
+        )
+    if weights is not None and callable(parse):
+        raise ValueError(
+            "weights must be left out with a function as parse, whose result is the "
+            f"batch, got {weights!r}. Give a feature spec."
         )
     if not isinstance(image, (ImageOptions, type(None))):
         raise ValueError(f"image must be ImageOptions or None, got {image!r}.")
@@ -179,6 +189,7 @@ def input_fn(
         keep,
         parse,
         labels,
+        weights,
         options,
         counts=monitor is not None,
     )
@@ -216,6 +227,9 @@ def input_fn(
         "keep": str(list(keep)),
         "parse": _name_of(parse) if callable(parse) else str(parse),
         "labels": labels,
+        "weights": _digest(weights.to_json())
+        if isinstance(weights, Plan)
+        else str(weights),
         "shard": str(shard),
         # The number of threads changes nothing.
         "options": str(dataclasses.replace(options, num_parallel_calls=None)),
