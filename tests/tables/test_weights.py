@@ -282,3 +282,67 @@ def test_a_fitted_plan_reaches_its_target_from_a_table():
     # Each of 5 groups is within 1 of its share of draws.
     total = sum(found.values())
     assert all(abs(n - total / 3) < 20 for n in found.values()), found
+
+
+class TestLossWeights:
+    TABLE = pd.DataFrame(
+        {"id": range(100), "kind": ["a"] * 80 + ["b"] * 15 + ["c"] * 5}
+    )
+
+    def draw(self, n, **options):
+        generator = DataGenerator(
+            self.TABLE,
+            batch_size=n,
+            repeat=True,
+            seed=1,
+            sampling_groupby="kind",
+            output_structure=("id", "loss_weight"),
+            **options,
+        )
+        return next(generator.get_dataset_numpy())
+
+    def test_each_row_counts_the_same(self):
+        # Groups and their rows take turns: to within one draw of each row.
+        ids, w = self.draw(1_200, loss_weights="inverse_factor")
+        assert w.dtype == np.float32
+        largest = np.repeat([2.4, 0.45, 0.15], [80, 15, 5])
+        assert (np.abs(np.bincount(ids, w) - 12) < largest).all()
+        assert w.mean() == pytest.approx(1)
+
+    def test_the_loss_may_be_of_another_weighing(self):
+        options = dict(sampling_group_weighing="count")
+        ids, w = self.draw(
+            1_000, loss_weights={"a": 0.5, "b": 0.25, "c": 0.25}, **options
+        )
+        sums = [
+            w[ids < 80].sum(),
+            w[(ids >= 80) & (ids < 95)].sum(),
+            w[ids >= 95].sum(),
+        ]
+        np.testing.assert_allclose(sums, [500, 250, 250], rtol=1e-5)
+
+    def test_what_has_no_weights_is_refused(self):
+        never = {"a": 0.5, "b": 0.5, "c": 0.0}
+        with (
+            pytest.warns(UserWarning, match="never drawn"),
+            pytest.raises(ValueError, match=r"bring back groups \['c'\]"),
+        ):
+            self.draw(5, loss_weights="inverse_factor", sampling_group_weighing=never)
+        with pytest.raises(ValueError, match="weighing must be one of"):
+            self.draw(5, loss_weights="inverse")
+        for options in (
+            dict(repeat=True),
+            dict(sampling_groupby="kind"),
+            dict(sampling_groupby="kind", repeat=3),
+        ):
+            with pytest.raises(
+                ValueError, match="need sampling_groupby and repeat=True"
+            ):
+                DataGenerator(self.TABLE, loss_weights="inverse_factor", **options)
+        with pytest.raises(ValueError, match="no column 'loss_weight'"):
+            DataGenerator(
+                self.TABLE.assign(loss_weight=1.0),
+                sampling_groupby="kind",
+                repeat=True,
+                loss_weights="inverse_factor",
+            )

@@ -22,11 +22,18 @@ from tfx_resampling.tables.frame import SampleTable, as_frame
 from tfx_resampling.tables.keras_feed import EpochFeed
 from tfx_resampling.tables.order import DrawOrder
 from tfx_resampling.tables.row_groups import find_groups
-from tfx_resampling.tables.weights import Weighing, check_weighing, group_weights
+from tfx_resampling.tables.weights import (
+    Weighing,
+    check_weighing,
+    group_loss_weights,
+    group_weights,
+)
 from tfx_resampling.validate import check_integer
 
 # The generator's own output structure.
 DEFAULT = "__default__"
+# The key of samples that `loss_weights` adds.
+LOSS_WEIGHT = "loss_weight"
 # Seeds are below this.
 _SEEDS = 2**63
 
@@ -72,6 +79,11 @@ class DataGenerator(keras.utils.PyDataset):
       output_structure: nest of keys of samples that data sets yield, e.g. ("img",
         "onehot"); None: dicts of everything.
       max_epoch_samples: an epoch has at most this many samples.
+      loss_weights: adds the key "loss_weight" to samples, float32, for the third part
+        of `output_structure`: what a sample's group is to count for over the share of
+        draws that it has, 1 in the mean over draws. "inverse_factor": each row of the
+        table is to count the same; else a weighing as `sampling_group_weighing`.
+        Needs `repeat=True`, without which every row comes once anyway.
 
     Attributes:
       seed: the seed that is used.
@@ -92,6 +104,7 @@ class DataGenerator(keras.utils.PyDataset):
         seed: Any = None,
         output_structure: Any = None,
         max_epoch_samples: float = np.inf,
+        loss_weights: Weighing | None = None,
     ):
         super().__init__()
         check_integer("batch_size", batch_size, 1, kind=numbers.Real)
@@ -115,6 +128,19 @@ class DataGenerator(keras.utils.PyDataset):
                 weighing, groups.counts, groups.keys, groups.columns
             )
             self._weights = dict(zip(groups.keys, weights.tolist()))
+        if loss_weights is not None:
+            if groups is None or self.repeat is not True:
+                raise ValueError(
+                    "loss_weights need sampling_groupby and repeat=True, without which "
+                    "every row counts the same already."
+                )
+            if LOSS_WEIGHT in frame:
+                raise ValueError(
+                    f"samples must have no column {LOSS_WEIGHT!r}, which loss_weights "
+                    "add."
+                )
+            of_groups = group_loss_weights(loss_weights, weights, groups)
+            frame = frame.assign(**{LOSS_WEIGHT: of_groups[ids]})
         self._order = DrawOrder(ids, weights, self.shuffle, self.repeat, self.seed)
         self._table = SampleTable(frame)
         # With an end, an epoch has at most the draws until then.

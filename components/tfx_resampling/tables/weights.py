@@ -14,7 +14,7 @@ from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.factors import record_factors
 from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.tables.row_groups import Interval, plan_columns
+from tfx_resampling.tables.row_groups import Groups, Interval, plan_columns
 
 # How groups are weighed: `group_weights` has the table.
 Weighing = str | Mapping | Plan | Callable
@@ -67,6 +67,38 @@ def group_weights(
     else:
         weights = _called(weighing, counts, keys)
     return _checked(weights, weighing, keys)
+
+
+def group_loss_weights(
+    objective: Weighing, shares: np.ndarray, groups: Groups
+) -> np.ndarray:
+    """Returns float32 [groups]: what a sample counts for, 1 in the mean over draws.
+
+    The share of draws that the group would have by `objective`, over the one it has.
+
+    Args:
+      objective: a weighing as for `group_weights`; "inverse_factor" is "count".
+      shares: float64 [groups], share of draws of each, as `group_weights` returns.
+      groups: the groups.
+
+    Raises:
+      ValueError: as `group_weights`; or a group that is never drawn is to count.
+    """
+    if isinstance(objective, str) and objective == "inverse_factor":
+        objective = "count"
+    wanted = group_weights(objective, groups.counts, groups.keys, groups.columns)
+    missing = [
+        key
+        for key, share, want in zip(groups.keys, shares, wanted)
+        if want and not share
+    ]
+    if missing:
+        raise ValueError(
+            f"loss_weights cannot bring back groups {missing[:_NAMED]!r}, which are "
+            "never drawn."
+        )
+    ratios = np.divide(wanted, shares, out=np.zeros_like(wanted), where=shares > 0)
+    return ratios.astype(np.float32)
 
 
 def check_weighing(weighing: Weighing) -> None:
