@@ -65,11 +65,12 @@ test-next: ## The fast tests and a pipeline on the newest TFX, in Debian 13 (roo
 image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py
 
-# KFP_BACKEND names a folder with Kubeflow's own programs, see docs/kubeflow.md; what is
+# KFP_SOURCE names a checkout of kubeflow/pipelines, see docs/kubeflow.md; what is
 # missing is said in the end.
 kubeflow-test: $(INSTALLED) ## Kubeflow's own backend, and gs:// by a server on this machine
-	$(if $(KFP_BACKEND),KFP_BACKEND='$(abspath $(KFP_BACKEND))') \
-	  $(PYTHON) -m pytest -rs tests/kubeflow/test_backend.py tests/kubeflow/test_gcs.py
+	$(if $(KFP_SOURCE),KFP_SOURCE='$(abspath $(KFP_SOURCE))') \
+	  $(if $(KFP_BACKEND),KFP_BACKEND='$(abspath $(KFP_BACKEND))') \
+	  $(PYTHON) -m pytest -rs tests/kubeflow/test_workflow.py tests/kubeflow/test_backend.py tests/kubeflow/test_gcs.py
 
 lint: types contracts ## Check style, format, types and which folder imports which
 	$(PYTHON) -m ruff check .

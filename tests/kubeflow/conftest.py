@@ -10,7 +10,7 @@ import pytest
 from tests import environments, processes
 from tests.conftest import BATCH_SIZE
 from tests.kubeflow import emulator
-from tests.kubeflow.backend import gcs, pods
+from tests.kubeflow.backend import gcs, pods, programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,12 @@ def first_run(request, cluster, compiled, first_parameters) -> emulator.JobRun:
         # Both are chains of tasks, and there are two cores.
         request.getfixturevalue("run")
         return future.result()
+
+
+@pytest.fixture(scope="session")
+def kubeflow_programs(request) -> str:
+    """The folder of Kubeflow's own programs, built if they come as sources."""
+    return programs.folder(str(request.config.cache.mkdir("kubeflow")))
 
 
 @pytest.fixture(scope="session")

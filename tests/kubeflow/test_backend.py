@@ -1,6 +1,6 @@
 """The pipeline on Kubeflow's own driver and launcher, with all its files on `gs://`.
 
-Needs root, Go, openssl, and the two programs of a release: see `backend.runner`.
+Needs root, Go, openssl, and Kubeflow's sources or programs: see `backend.programs`.
 """
 
 import functools
@@ -11,6 +11,7 @@ import pytest
 import tfx_resampling as tr
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
+from tfx.types import standard_artifacts
 from tfx_resampling import kubeflow
 
 from pipelines import pipeline
@@ -31,9 +32,13 @@ ROOT = "gs://bucket/pipelines"
 
 
 @pytest.fixture(scope="module")
-def backend(bucket_server, clean, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("pods")
-    backend = runner.Backend(bucket_server, clean.variables, directory)
+def backend(kubeflow_programs, bucket_server, clean, tmp_path_factory):
+    backend = runner.Backend(
+        kubeflow_programs,
+        bucket_server,
+        clean.variables,
+        tmp_path_factory.mktemp("pods"),
+    )
     yield backend
     backend.stop()
 
@@ -103,7 +108,7 @@ class TestFirstRun:
         properties = first.outputs["Pusher"]["pushed_model"].custom_properties
         pushed = properties["pushed_destination"].string_value
         assert pushed.startswith("gs://bucket/pushed/")
-        names = bucket_server.names(pushed.removeprefix("gs://bucket/"))
+        names = bucket_server.names(bucket_server.name_of(pushed))
         assert any(name.endswith("/saved_model.pb") for name in names)
 
     def test_logs_are_published(self, first, bucket_server):
@@ -121,8 +126,8 @@ class TestFirstRun:
     def test_no_directory_is_marked_below_an_output(self, first, bucket_server):
         for task, outputs in first.outputs.items():
             for name, artifact in outputs.items():
-                prefix = artifact.uri.removeprefix("gs://bucket/")
-                marked = [x for x in bucket_server.names(prefix) if x.endswith("/")]
+                names = bucket_server.names(bucket_server.name_of(artifact.uri))
+                marked = [one for one in names if one.endswith("/")]
                 assert not marked, (task, name)
 
     def test_ml_metadata_has_types_properties_and_lineage(self, first, backend):
@@ -156,8 +161,13 @@ def later(backend, on_gcs, parameters, first):
             {**parameters, "train_steps": steps},
             kill={"Trainer": "/backup/training_metadata.json"},
         ),
-        "condition": lambda: backend.run(_conditional(on_gcs), parameters),
-        "offline": lambda: backend.run(_offline(first)),
+        "condition": lambda: backend.run(conditional(on_gcs), parameters),
+        "offline": lambda: backend.run(
+            offline(
+                first.uri("ImportExampleGen", "examples"),
+                first.uri("ResamplePlanner", "resample_plan"),
+            )
+        ),
     }
     return functools.cache(lambda name: runs[name]())
 
@@ -201,7 +211,7 @@ def test_a_killed_trainer_goes_on_from_its_backup(
     assert run.uri("Trainer", "executor-logs").endswith("executor-logs-1")
     # Each batch was trained on once.
     uri = f"{first.uri('ImportExampleGen', 'examples')}/Split-train/"
-    for name in bucket_server.names(uri.removeprefix("gs://bucket/")):
+    for name in bucket_server.names(bucket_server.name_of(uri)):
         (tmp_path / os.path.basename(name)).write_bytes(bucket_server.read(name))
     plan = plan_of(run, bucket_server)
     steps = 3 * parameters["train_steps"]
@@ -209,7 +219,7 @@ def test_a_killed_trainer_goes_on_from_its_backup(
     assert realised_of(run, bucket_server) == expected
 
 
-def _conditional(options):
+def conditional(options):
     """The pipeline whose Pusher depends on the blessing, and one on the opposite."""
     parts = []
     create = pipeline._components
@@ -243,7 +253,7 @@ def test_a_condition_on_the_blessing_decides_what_is_pushed(later, bucket_server
     assert bucket_server.names("Pusher/") and not bucket_server.names("Never/")
 
 
-def _compile_others(components, command=kubeflow.KUBEFLOW_COMMAND):
+def compile_others(components, command=kubeflow.KUBEFLOW_COMMAND):
     """Compiles a pipeline that is none of ours, as its author would."""
     built = tfx.dsl.Pipeline(
         pipeline_name="others",
@@ -260,24 +270,18 @@ def _compile_others(components, command=kubeflow.KUBEFLOW_COMMAND):
     return job
 
 
-def _importer(name, artifact_type, uri, **properties):
-    importer = tfx.dsl.Importer(
-        source_uri=uri, artifact_type=artifact_type, properties=properties
-    )
-    return importer.with_id(name)
+def importer(name, kind, uri):
+    has_splits = "split_names" in (kind.PROPERTIES or {})
+    splits = {"split_names": '["train", "eval"]'} if has_splits else {}
+    return tfx.dsl.Importer(
+        source_uri=uri, artifact_type=kind, properties=splits
+    ).with_id(name)
 
 
-def _offline(first):
+def offline(examples_uri, plan_uri):
     """Resampler in both modes, by the examples and the plan of an earlier run."""
-    artifact = first.outputs["ImportExampleGen"]["examples"]
-    examples = _importer(
-        "Examples",
-        tfx.types.standard_artifacts.Examples,
-        artifact.uri,
-        split_names='["train", "eval"]',
-    )
-    uri = first.uri("ResamplePlanner", "resample_plan")
-    plan = _importer("Plan", tr.ResamplePlan, uri)
+    examples = importer("Examples", standard_artifacts.Examples, examples_uri)
+    plan = importer("Plan", tr.ResamplePlan, plan_uri)
     resamplers = [
         tr.Resampler(
             examples=examples.outputs["result"],
@@ -286,7 +290,7 @@ def _offline(first):
         ).with_id(mode.capitalize())
         for mode in ("stratify", "materialize")
     ]
-    return _compile_others([examples, plan, *resamplers])
+    return compile_others([examples, plan, *resamplers])
 
 
 @pytest.mark.parametrize("mode", ["Stratify", "Materialize"])
@@ -300,26 +304,21 @@ def test_resampler_by_an_imported_plan(later, first, mode, bucket_server):
         assert written == plan.num_records
     else:
         assert written == pytest.approx(plan.predicted_records, rel=0.05)
-    prefix = run.uri(mode, "examples").removeprefix("gs://bucket/")
-    names = bucket_server.names(f"{prefix}/Split-train/")
+    uri = f"{run.uri(mode, 'examples')}/Split-train/"
+    names = bucket_server.names(bucket_server.name_of(uri))
     assert names and not any("temp" in name for name in names)
 
 
 def _short(first, command):
     """Two components of TFX, by the statistics of an earlier run."""
-    artifact = first.outputs["StatisticsGen"]["statistics"]
-    importer = _importer(
-        "Statistics",
-        tfx.types.standard_artifacts.ExampleStatistics,
-        artifact.uri,
-        split_names='["train", "eval"]',
-    )
-    statistics = importer.outputs["result"]
+    uri = first.uri("StatisticsGen", "statistics")
+    imported = importer("Statistics", standard_artifacts.ExampleStatistics, uri)
+    statistics = imported.outputs["result"]
     schema_gen = tfx.components.SchemaGen(statistics=statistics)
     validator = tfx.components.ExampleValidator(
         statistics=statistics, schema=schema_gen.outputs["schema"]
     )
-    return _compile_others([importer, schema_gen, validator], command)
+    return compile_others([imported, schema_gen, validator], command)
 
 
 TFX_COMMAND = ["python", "-m", kubeflow._TFX]
@@ -343,7 +342,7 @@ class TestWithoutTheEntrypoint:
     ):
         """Where there are inputs, TFX's command fails at these before."""
         example_gen = tfx.components.ImportExampleGen(input_base=data)
-        run = backend.run(_compile_others([example_gen], TFX_COMMAND))
+        run = backend.run(compile_others([example_gen], TFX_COMMAND))
         assert run.states("failed") == ["ImportExampleGen"]
         log = run.tasks["ImportExampleGen"].log
         assert "ImportError: Could not import system.Artifact" in log

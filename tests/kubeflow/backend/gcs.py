@@ -145,6 +145,11 @@ class Bucket:
             "GOOGLE_CLOUD_PROJECT": "project",
         }
 
+    def name_of(self, uri: str) -> str:
+        """Returns the name of an object, or the prefix of names, by its URI."""
+        assert uri.startswith(f"{self.uri}/"), uri
+        return uri.removeprefix(f"{self.uri}/")
+
     def names(self, prefix: str = "") -> list[str]:
         """Returns the names of the objects that begin with `prefix`."""
         query = urllib.parse.urlencode({"prefix": prefix, "maxResults": 100000})
@@ -184,7 +189,7 @@ class Bucket:
 
 def text(bucket: Bucket, uri: str) -> str:
     """Returns the text of an object of a bucket by its URI."""
-    return bucket.read(uri.removeprefix(f"{bucket.uri}/")).decode()
+    return bucket.read(bucket.name_of(uri)).decode()
 
 
 def environment(bucket: Bucket, variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,10 +1,9 @@
 """Plays Argo: runs Kubeflow's own driver and launcher for each task of a pipeline.
 
-The two programs are those of a release (`/bin/driver` of the image kfp-driver and
-`/bin/launcher-v2` of kfp-launcher), in a folder that the variable KFP_BACKEND names.
-They resolve inputs, decide about the cache and conditions, start the container's
-command, publish its log, and write ML Metadata. Only what Argo and Kubernetes do is
-done here: the order of the tasks, retries, the pods and their variables.
+These (`programs`) resolve inputs, decide about the cache and conditions, start the
+container's command, publish its log, and write ML Metadata. Only what Argo and
+Kubernetes do is done here: the order of the tasks, retries, the pods and their
+variables. test_workflow.py checks that the compiled Workflow says the same.
 """
 
 import concurrent.futures
@@ -20,9 +19,8 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
-from tests.kubeflow.backend import gcs, pods, services
+from tests.kubeflow.backend import gcs, pods, programs, services
 
-FOLDER = "KFP_BACKEND"
 _PARALLEL = 2
 _LAUNCHER = "/kfp-launcher/launch"  # Where the driver says that it is.
 _OUTPUTS = ("execution-id", "iteration-count", "condition", "cached-decision")
@@ -30,16 +28,7 @@ _OUTPUTS = ("execution-id", "iteration-count", "condition", "cached-decision")
 
 def missing() -> str:
     """Returns what of the backend is missing on this machine, "" if nothing."""
-    folder = os.environ.get(FOLDER, "")
-    if not folder:
-        return (
-            f"{FOLDER} must name a folder with `driver` and `launcher-v2` of a release "
-            "of Kubeflow Pipelines"
-        )
-    for program in ("driver", "launcher-v2"):
-        if not os.access(os.path.join(folder, program), os.X_OK):
-            return f"no program {program} in {folder}"
-    return gcs.missing() or pods.missing()
+    return programs.missing("driver", "launcher-v2") or gcs.missing() or pods.missing()
 
 
 @dataclasses.dataclass
@@ -88,6 +77,7 @@ class Backend:
 
     def __init__(
         self,
+        folder: str,
         bucket: gcs.Bucket,
         variables: Mapping[str, str],
         directory: pathlib.Path,
@@ -95,6 +85,7 @@ class Backend:
         """Makes an installation.
 
         Args:
+          folder: of Kubeflow's programs.
           bucket: the object store.
           variables: environment variables of the image.
           directory: for the pods.
@@ -103,7 +94,7 @@ class Backend:
         self.services = services.Services(
             bucket.address, bucket.certificate, bucket.key
         )
-        self._folder = os.path.abspath(os.environ[FOLDER])
+        self._folder = folder
         self._directory = directory
         self._image = dict(variables)
         self._numbers = 0
