@@ -14,6 +14,7 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 from tfx_resampling import kubeflow
 
+from pipelines import demo_data as demo
 from pipelines import pipeline
 from pipelines.kfp.parameters import defaults
 from pipelines.kfp.spec import compile_pipeline
@@ -90,6 +91,14 @@ def realised_of(run, bucket):
     return json.loads(gcs.text(bucket, f"{uri}/{REALISED_FILE}"))
 
 
+def download_examples(run, bucket, directory) -> str:
+    """Copies the training examples of a run; returns their pattern."""
+    uri = f"{run.uri('ImportExampleGen', 'examples')}/Split-train/"
+    for name in bucket.names(bucket.name_of(uri)):
+        (directory / os.path.basename(name)).write_bytes(bucket.read(name))
+    return str(directory / "*")
+
+
 class TestFirstRun:
     def test_every_task_is_executed(self, first):
         assert first.states("complete") == sorted(COMPONENTS)
@@ -148,12 +157,25 @@ class TestFirstRun:
 
 
 @pytest.fixture(scope="module")
-def later(backend, on_gcs, parameters, first):
+def other_data(tmp_path_factory) -> str:
+    directory = str(tmp_path_factory.mktemp("other"))
+    demo.build(directory, seed=1, num_train=500, num_eval=100)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def later(backend, on_gcs, parameters, first, other_data, bucket_server):
     """All other runs, each made when it is first asked for by its name."""
     job = compiled(on_gcs)
     steps = 3 * parameters["train_steps"]
+    others = {
+        "data": bucket_server.upload(other_data, "other-data"),
+        **{"target": "effective:0.99", "size": "hold", "max_factor": 4.0},
+        **{"train_steps": 5, "seed": 11},
+    }
     runs = {
         "again": lambda: backend.run(job, parameters),
+        "others": lambda: backend.run(job, others),
         "target": lambda: backend.run(job, {**parameters, "target": "uniform"}),
         "wrong": lambda: backend.run(job, {**parameters, "size": "huge"}),
         "killed": lambda: backend.run(
@@ -192,6 +214,18 @@ def test_another_target_repeats_the_planner_and_what_is_downstream(
     assert counts[0] != counts[1]
 
 
+def test_other_values_of_all_parameters(later, other_data, bucket_server, tmp_path):
+    run = later("others")
+    assert run.states("complete") == sorted(COMPONENTS)
+    plan = plan_of(run, bucket_server)
+    options = {"target": "effective:0.99", "size": "hold", "max_factor": 4.0}
+    expected = library_plan(other_data, **options, seed=11)
+    assert plan.num_records == 500 and plan.counts == expected.counts
+    assert plan.factors == pytest.approx(expected.factors, rel=1e-6)
+    examples = download_examples(run, bucket_server, tmp_path)
+    assert realised_of(run, bucket_server) == batches_of(examples, plan, 5)
+
+
 def test_a_failing_task_has_its_error_in_the_published_log(later, bucket_server):
     run = later("wrong")
     assert run.states("failed") == ["ResamplePlanner"]
@@ -210,12 +244,10 @@ def test_a_killed_trainer_goes_on_from_its_backup(
     assert "Input goes on where epoch" in task.log
     assert run.uri("Trainer", "executor-logs").endswith("executor-logs-1")
     # Each batch was trained on once.
-    uri = f"{first.uri('ImportExampleGen', 'examples')}/Split-train/"
-    for name in bucket_server.names(bucket_server.name_of(uri)):
-        (tmp_path / os.path.basename(name)).write_bytes(bucket_server.read(name))
+    examples = download_examples(first, bucket_server, tmp_path)
     plan = plan_of(run, bucket_server)
     steps = 3 * parameters["train_steps"]
-    expected = batches_of(str(tmp_path / "*"), plan, steps)
+    expected = batches_of(examples, plan, steps)
     assert realised_of(run, bucket_server) == expected
 
 

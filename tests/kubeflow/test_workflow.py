@@ -17,7 +17,7 @@ from tfx.types import standard_artifacts
 from pipelines.kfp.compile import main
 from pipelines.kfp.tasks import TaskOptions
 from tests.kubeflow import test_backend
-from tests.kubeflow.backend import programs
+from tests.kubeflow.backend import programs, runner
 from tests.kubeflow.test_compile import ARGUMENTS, TASKS
 
 _MISSING = programs.missing("workflow")
@@ -106,6 +106,12 @@ def test_argo_starts_what_the_runner_of_the_backend_tests_starts(submit, options
     steps = steps_of(workflow)
     spec = job["pipelineSpec"]
     expected = set()
+    volumes = [
+        one["mountPath"]
+        for template in workflow["spec"]["templates"]
+        for one in template.get("container", {}).get("volumeMounts", [])
+    ]
+    assert set(volumes) == set(runner.VOLUMES)
     for task_name, task in spec["root"]["dag"]["tasks"].items():
         component = spec["components"][task["componentRef"]["name"]]
         executor = spec["deploymentSpec"]["executors"][component["executorLabel"]]

@@ -11,22 +11,25 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tests import processes
 
 _TIMEOUT_SECONDS = 900
-# The paths of the root, of what is written, and of the kernel's own work directory.
+# The paths of the root, of what is written, and of the kernel's own work directory, and
+# the user. A user may read every file, as those of an image, and has no other right.
 _START = """
 set -e
 mount -t overlay overlay -o "lowerdir=/,upperdir=$2,workdir=$3" "$1"
 mount --rbind /proc "$1/proc"
 mount --rbind /sys "$1/sys"
 mount --rbind /dev "$1/dev"
-root=$1
-shift 3
+root=$1 user=$4
+shift 4
 PATH=$PATH:/usr/sbin:/sbin
-exec chroot "$root" "$@"
+exec chroot "$root" setpriv --reuid "$user" --regid "$user" --clear-groups \
+  --inh-caps +dac_read_search --ambient-caps +dac_read_search \
+  env -C "${HOME:-/}" "$@"
 """
 
 
@@ -50,10 +53,14 @@ class Pod:
     Attributes:
       directory: where its files and its log are; made if it is not there.
       files: path in the pod -> text, files that it has beside the machine's.
+      user: id of the user; 0 is root.
+      volumes: directories in the pod that are empty, and that every user may write.
     """
 
     directory: pathlib.Path
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    user: int = 0
+    volumes: Sequence[str] = ()
 
     def __post_init__(self):
         for name in ("root", "written", "work"):
@@ -62,6 +69,9 @@ class Pod:
             path = self.path(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+        for name in self.volumes:
+            self.path(name).mkdir(parents=True)
+            self.path(name).chmod(0o777)
 
     def path(self, name: str) -> pathlib.Path:
         """Returns where a file that the pod has written is on the machine."""
@@ -77,7 +87,7 @@ class Pod:
     ) -> subprocess.Popen:
         """Starts the process, in a session of its own."""
         directories = [str(self.directory / x) for x in ("root", "written", "work")]
-        shell = ("sh", "-c", _START, "pod", *directories)
+        shell = ("sh", "-c", _START, "pod", *directories, str(self.user))
         with open(self.directory / "log.txt", "ab") as log:
             return subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private", *shell, *command],

@@ -23,6 +23,10 @@ from tests.kubeflow.backend import gcs, pods, programs, services
 
 _PARALLEL = 2
 _LAUNCHER = "/kfp-launcher/launch"  # Where the driver says that it is.
+# The image's, which Kubernetes takes where the Workflow names none.
+_USER, _HOME = 1000, "/home/tfx"
+# Volumes of the Workflow's pods; test_workflow.py compares them.
+VOLUMES = ("/gcs", "/s3", "/minio", "/.local", "/.cache", "/.config", "/kfp-launcher")
 _OUTPUTS = ("execution-id", "iteration-count", "condition", "cached-decision")
 
 
@@ -260,7 +264,9 @@ class Backend:
     def _drive(self, run: Run, spec, flags: list[str]) -> dict[str, Any]:
         """Runs the driver in a pod; returns what it has written for Argo."""
         pod, environment = self._pod("driver", {})
-        outputs = {name: f"/outputs/{name}" for name in (*_OUTPUTS, "pod-spec-patch")}
+        outputs = {
+            name: f"/outputs/{name}" for name in (*_OUTPUTS, "pod-spec-patch")
+        }
         command = [
             *(os.path.join(self._folder, "driver"), *flags, *run.flags),
             *self.services.flags,
@@ -295,9 +301,11 @@ class Backend:
         pod = pods.Pod(
             self._directory / f"{self._numbers}-{name}",
             {**self.bucket.files, **self.services.files},
+            _USER,
+            [*VOLUMES, _HOME, "/outputs"],
         )
         environment = gcs.environment(self.bucket, self._image)
-        environment |= self.services.variables
+        environment |= {**self.services.variables, "HOME": _HOME}
         environment |= {"KFP_POD_NAME": f"pod-{self._numbers}"}
         environment |= {"KFP_POD_UID": str(uuid.uuid4()), **variables}
         return pod, environment
