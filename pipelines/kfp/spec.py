@@ -13,14 +13,12 @@ from tfx_resampling.trainer.executor import check_train_steps
 from tfx_resampling.validate import check_names
 
 from pipelines import pipeline
+from pipelines.kfp import vertex
 from pipelines.kfp.parameters import PARAMETERS, PLANNER
 from pipelines.kfp.tasks import TaskOptions
 
 # Of the pipeline spec, as TFX writes them.
 VERSIONS = ("2.1", "2.0")
-# Cores and GB that Vertex AI gives one task at most, by its documentation ("Specify the
-# machine configuration for a pipeline step").
-_VERTEX_LIMITS = {"cpu": ("cpuLimit", 96), "memory": ("memoryLimit", 624)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +44,11 @@ class CompiledPipeline:
         `kfp.Client` reads YAML only, Vertex AI both.
 
         Raises:
-          ValueError: another ending, or what the format cannot hold.
+          ValueError: another ending, what the format cannot hold, or, in JSON, what
+            Vertex AI refuses.
         """
+        spec = self.job["pipelineSpec"]
         if path.endswith((".yaml", ".yml")):
-            spec = self.job["pipelineSpec"]
             documents = [spec] + ([self.platform] if self.platform else [])
             text = _comment(spec) + yaml.safe_dump_all(documents, sort_keys=True)
         elif path.endswith(".json"):
@@ -58,26 +57,13 @@ class CompiledPipeline:
                     "output must be a .yaml file where tasks have node_selector or "
                     f"tolerations, got {path!r}. Vertex AI has neither."
                 )
-            self._check_limits()
+            vertex.check(spec, self.job["runtimeConfig"]["gcsOutputDirectory"])
             text = json.dumps(self.job, indent=1, sort_keys=True)
         else:
             raise ValueError(f"output must end in .yaml, .yml or .json, got {path!r}.")
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         with open(path, "w") as file:
             file.write(text)
-
-    def _check_limits(self) -> None:
-        """Raises ValueError where a task wants more than Vertex AI has."""
-        spec = self.job["pipelineSpec"]
-        for label, executor in spec["deploymentSpec"]["executors"].items():
-            resources = executor.get("container", {}).get("resources", {})
-            for name, (field, most) in _VERTEX_LIMITS.items():
-                if resources.get(field, 0) > most:
-                    raise ValueError(
-                        f"{name} of {label.removesuffix('_executor')} must be at most "
-                        f"{most} on Vertex AI, got {resources[field]!r}. Set less, or "
-                        "write a .yaml file for Kubeflow."
-                    )
 
 
 def compile_pipeline(

@@ -19,6 +19,7 @@ import yaml
 
 from pipelines import command_line
 from pipelines.kfp.package import Package
+from pipelines.kfp.vertex import check
 
 
 class SubmissionError(Exception):
@@ -376,11 +377,13 @@ def _submit(
     **others: Any,
 ) -> None:
     read = Package.read(package)
-    if isinstance(backend, Vertex) and read.platform:
-        raise ValueError(
-            f"{package!r} has node_selector or tolerations, which Vertex AI does not "
-            "have. Compile it again without."
-        )
+    if isinstance(backend, Vertex):
+        if read.platform:
+            raise ValueError(
+                f"{package!r} has node_selector or tolerations, which Vertex AI does "
+                "not have. Compile it again without."
+            )
+        check(read.spec, others["pipeline_root"] or read.root or "")
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     submission = Submission(
         package=read,

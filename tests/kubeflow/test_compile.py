@@ -275,20 +275,41 @@ def test_wrong_options_are_one_line(tmp_path, monkeypatch, capsys, arguments, me
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("name", "most"), [("cpu", 96), ("memory", 624)])
-def test_more_than_vertex_ai_has_is_refused_in_json(tmp_path, name, most):
-    def write(value, path):
-        resources = TaskOptions(**{name: value}).resources()
-        executors = {"Trainer_executor": {"container": {"resources": resources}}}
-        spec = {"deploymentSpec": {"executors": executors}, "pipelineInfo": {"name": 1}}
-        spec["root"] = {"inputDefinitions": {"parameters": {}}}
-        CompiledPipeline({"pipelineSpec": spec}, {}).write(str(tmp_path / path))
+def vertex_package(name="pipeline", root=ROOT, **options):
+    executors = {"container": {"resources": TaskOptions(**options).resources()}}
+    spec = {
+        "pipelineInfo": {"name": name},
+        "deploymentSpec": {"executors": {"Trainer_executor": executors}},
+        "root": {"inputDefinitions": {"parameters": {}}},
+    }
+    job = {"pipelineSpec": spec, "runtimeConfig": {"gcsOutputDirectory": root}}
+    return CompiledPipeline(job, {})
 
-    write(most, "pipeline.json")
-    write(most + 1, "pipeline.yaml")
-    message = f"{name} of Trainer must be at most {most} on Vertex AI, got {most + 1}"
+
+@pytest.mark.parametrize(
+    ("taken", "refused", "message"),
+    [
+        ({"cpu": 96}, {"cpu": 97}, "cpu of Trainer must be at most 96 .* got 97"),
+        ({"memory": 624}, {"memory": 625}, "memory of Trainer must be at most 624"),
+        (
+            {"accelerator": "NVIDIA_TESLA_T4"},
+            {"accelerator": "nvidia.com/gpu"},
+            "accelerator of Trainer must be a name .* got 'nvidia.com/gpu'",
+        ),
+        ({"name": "a" * 113}, {"name": "a" * 114}, "name must .* up to 113 .* got 'aa"),
+        ({"name": "run-2"}, {"name": "2-run"}, "name must begin with a letter"),
+        (
+            {"root": "gs://other"},
+            {"root": "s3://other"},
+            "root must begin with gs:// on Vertex AI, got 's3://other'",
+        ),
+    ],
+)
+def test_what_vertex_ai_refuses_is_refused_in_json(tmp_path, taken, refused, message):
+    vertex_package(**taken).write(str(tmp_path / "pipeline.json"))
+    vertex_package(**refused).write(str(tmp_path / "pipeline.yaml"))
     with pytest.raises(ValueError, match=message):
-        write(most + 1, "more.json")
+        vertex_package(**refused).write(str(tmp_path / "more.json"))
     assert not (tmp_path / "more.json").exists()
 
 

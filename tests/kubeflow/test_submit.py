@@ -154,6 +154,16 @@ def test_kfp_sends_node_selectors(options, tmp_path, capsys):
     assert "has node_selector or tolerations, which Vertex AI does not" in err
 
 
+def test_what_vertex_refuses_is_refused_before_anything_is_sent(package, capsys):
+    """A .yaml file, which may be for Kubeflow, is looked at here."""
+    place = ("--project", "p", "--region", "r", "--dry-run")
+    assert submit(capsys, "vertex", package, *place)[0] == 0
+    other = ("--pipeline-root", "s3://bucket/root")
+    code, _, err = submit(capsys, "vertex", package, *place, *other)
+    assert code == 2
+    assert "root must begin with gs:// on Vertex AI, got 's3://bucket/root'" in err
+
+
 def test_kfp_token_is_sent(package, tmp_path, capsys):
     (tmp_path / "token").write_text("secret\n")
     with RequestRecorder(KubeflowServer()) as server:

@@ -264,9 +264,7 @@ class Backend:
     def _drive(self, run: Run, spec, flags: list[str]) -> dict[str, Any]:
         """Runs the driver in a pod; returns what it has written for Argo."""
         pod, environment = self._pod("driver", {})
-        outputs = {
-            name: f"/outputs/{name}" for name in (*_OUTPUTS, "pod-spec-patch")
-        }
+        outputs = {name: f"/outputs/{name}" for name in (*_OUTPUTS, "pod-spec-patch")}
         command = [
             *(os.path.join(self._folder, "driver"), *flags, *run.flags),
             *self.services.flags,
