@@ -22,7 +22,7 @@ from tests.kubeflow.test_compile import ARGUMENTS, TASKS
 
 _MISSING = programs.missing("workflow")
 pytestmark = [
-    pytest.mark.nightly,
+    pytest.mark.long,
     pytest.mark.skipif(bool(_MISSING), reason=_MISSING),
 ]
 
