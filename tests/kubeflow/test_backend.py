@@ -22,7 +22,13 @@ from pipelines.kfp.tasks import TaskOptions
 from pipelines.training.module import REALISED_FILE
 from tests.conftest import BATCH_SIZE
 from tests.kubeflow.backend import gcs, runner
-from tests.kubeflow.test_execute import COMPONENTS, batches_of, library_plan, shape
+from tests.kubeflow.test_execute import (
+    COMPONENTS,
+    OTHERS,
+    batches_of,
+    library_plan,
+    shape,
+)
 
 pytestmark = [
     pytest.mark.nightly,
@@ -159,7 +165,7 @@ class TestFirstRun:
 @pytest.fixture(scope="module")
 def other_data(tmp_path_factory) -> str:
     directory = str(tmp_path_factory.mktemp("other"))
-    demo.build(directory, seed=1, num_train=500, num_eval=100)
+    demo.build(directory, seed=1, num_train=1200, num_eval=400)
     return directory
 
 
@@ -168,14 +174,10 @@ def later(backend, on_gcs, parameters, first, other_data, bucket_server):
     """All other runs, each made when it is first asked for by its name."""
     job = compiled(on_gcs)
     steps = 3 * parameters["train_steps"]
-    others = {
-        "data": bucket_server.upload(other_data, "other-data"),
-        **{"target": "effective:0.99", "size": "hold", "max_factor": 4.0},
-        **{"train_steps": 5, "seed": 11},
-    }
+    data = bucket_server.upload(other_data, "other-data")
     runs = {
         "again": lambda: backend.run(job, parameters),
-        "others": lambda: backend.run(job, others),
+        "others": lambda: backend.run(job, {**OTHERS, "data": data}),
         "target": lambda: backend.run(job, {**parameters, "target": "uniform"}),
         "wrong": lambda: backend.run(job, {**parameters, "size": "huge"}),
         "killed": lambda: backend.run(
@@ -218,12 +220,12 @@ def test_other_values_of_all_parameters(later, other_data, bucket_server, tmp_pa
     run = later("others")
     assert run.states("complete") == sorted(COMPONENTS)
     plan = plan_of(run, bucket_server)
-    options = {"target": "effective:0.99", "size": "hold", "max_factor": 4.0}
-    expected = library_plan(other_data, **options, seed=11)
-    assert plan.num_records == 500 and plan.counts == expected.counts
+    options = {name: OTHERS[name] for name in OTHERS if name != "train_steps"}
+    expected = library_plan(other_data, **options)
+    assert plan.num_records == 1200 and plan.counts == expected.counts
     assert plan.factors == pytest.approx(expected.factors, rel=1e-6)
     examples = download_examples(run, bucket_server, tmp_path)
-    assert realised_of(run, bucket_server) == batches_of(examples, plan, 5)
+    assert realised_of(run, bucket_server) == batches_of(examples, plan, 3)
 
 
 def test_a_failing_task_has_its_error_in_the_published_log(later, bucket_server):
