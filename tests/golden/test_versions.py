@@ -1,0 +1,76 @@
+"""All versions of TFX make the same plans and samples, and read each other's shards."""
+
+import json
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from tfx_resampling import Plan
+
+from tests.golden import made
+
+EXPECTED = json.loads((made.FOLDER / "expected.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def plans() -> dict[str, Plan]:
+    return made.plans()
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """The plan that samples are of: as it was written, not as it is made now."""
+    return Plan.from_json(json.dumps(EXPECTED["plans"]["sqrt"]))
+
+
+def test_records_are_written_alike():
+    found = [x.numpy() for x in tf.data.TFRecordDataset(made.RECORDS)]
+    assert found == made.records()
+
+
+def assert_close(found: Any, expected: Any, place: str = "plan") -> None:
+    """Compares what JSON holds, numbers to 1e-9."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), place
+        for name, value in expected.items():
+            assert_close(found[name], value, f"{place}.{name}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), place
+        for i, value in enumerate(expected):
+            assert_close(found[i], value, f"{place}[{i}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9), place
+    else:
+        assert found == expected, place
+
+
+@pytest.mark.parametrize("name", made.CONFIGS)
+def test_plans(plans, name):
+    assert_close(json.loads(plans[name].to_json()), EXPECTED["plans"][name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "content",
+        *(
+            pytest.param(n, marks=pytest.mark.long)
+            for n in made.IDENTITIES
+            if n != "content"
+        ),
+    ],
+)
+def test_samples(plan, name):
+    found = made.samples(plan, **made.IDENTITIES[name])
+    assert found == EXPECTED["samples"][name]
+
+
+@pytest.mark.long
+def test_samples_from_shards(plan):
+    expected = made.samples(plan)["ids"]
+    found = made.samples(plan, f"{made.SHARDS}/*")["ids"]
+    assert sorted(found) == sorted(expected)
+
+
+def test_draws_from_a_table():
+    assert made.draws() == EXPECTED["draws"]
