@@ -136,7 +136,8 @@ class ForkServer:
 @functools.cache
 def fork_server() -> ForkServer:
     """Returns the server of this environment."""
-    return ForkServer(sys.executable, os.environ)
+    # As the command line sets it; TensorFlow looks at it once, when it is imported.
+    return ForkServer(sys.executable, {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
 
 
 def exit_code(process: subprocess.Popen | Forked, seconds: float) -> int | str:

@@ -415,6 +415,8 @@ def test_a_process_of_its_own_prints_no_notes(pattern, tmp_path):
             *("--examples", pattern, "--label-key", "label"),
         ],
         cwd=tmp_path,
+        # Not with what `make test` has set.
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
         capture_output=True,
         text=True,
     )
