@@ -49,7 +49,7 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
 test: $(INSTALLED) ## The test suite: 14 minutes on two cores
-	$(PYTHON) -m pytest --tier suite -n 4
+	$(PYTHON) -m pytest --tier suite -n 3
 
 test-fast: $(INSTALLED) ## Tests of every module in two minutes; no pipelines
 	$(PYTHON) -m pytest --tier fast -n 3
@@ -59,8 +59,8 @@ test-nightly: $(INSTALLED) ## The tests that take too long for the suite
 
 test-next: ## The fast tests and a pipeline on the newest TFX, in Debian 13 (root)
 	tools/test_next.sh make test-fast
-	tools/test_next.sh .venv/bin/python -m pytest --tier suite tests/pipelines/test_run_local.py \
-	  -k 'not own_records'
+	tools/test_next.sh .venv/bin/python -m pytest tests/pipelines/test_second_import.py \
+	  tests/pipelines/test_run_local.py -k 'not own_records and not offline'
 
 image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py
@@ -83,7 +83,7 @@ contracts: $(INSTALLED) ## Check which folder imports which
 	$(VENV)/bin/lint-imports --no-cache
 
 coverage: $(INSTALLED) ## Lines that the tests of core, fitting, records, decision and stream run
-	$(PYTHON) -m pytest --tier suite -n 4 --cov --cov-report term-missing:skip-covered \
+	$(PYTHON) -m pytest --tier suite -n 3 --cov --cov-report term-missing:skip-covered \
 	  tests/core tests/fitting tests/records tests/decision tests/stream
 
 format: $(INSTALLED) ## Format the code

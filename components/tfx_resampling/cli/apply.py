@@ -47,9 +47,10 @@ def apply_command(
 ):
     """Writes the samples of a plan's epochs to a directory of TFRecord files."""
     plan = common.read_plan(plan)
-    common.import_tensorflow()
+    # First, for it is what the extra is named after where both are missing.
     import apache_beam as beam
 
+    common.import_tensorflow()
     from tfx_resampling.beam.resample_options import ResampleOptions
     from tfx_resampling.beam.write import write_resampled
     from tfx_resampling.records import files
