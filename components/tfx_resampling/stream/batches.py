@@ -81,7 +81,7 @@ class Batches:
         self._encoder = LabelEncoder(plan, labels, files.names)
         self._weights = None
         if weights is not None:
-            self._weights = LossWeights(plan, weights, files)
+            self._weights = LossWeights(plan, weights)
         self._parser = None
         if parse is not None:
             self._parser = RecordParser(parse, labels, self._encoder, files, counts)
@@ -144,8 +144,7 @@ class Batches:
 
     def _element(self, samples: Samples, parser: RecordParser) -> Any:
         element, label_counts = parser.element(samples)
-        if self._weights is not None:
-            element = (*element, self._weights_of(samples)[:, 0])
+        element = self._weighted(element, self._weights_of(samples))
         return self._counted(samples, element, label_counts)
 
     def _usable(
@@ -317,12 +316,12 @@ class Batches:
         if self._image is not None and not self._keep:
             x = x["image"]
         label_counts = self._encoder.count(batch.y) if self._counts else None
-        return self._counted(batch, self._weighted(x, batch), label_counts)
+        element = self._weighted((x, batch.y), batch.weights)
+        return self._counted(batch, element, label_counts)
 
-    def _weighted(self, x: Any, batch: Batch) -> tuple:
-        if self._weights is None:
-            return x, batch.y
-        return x, batch.y, batch.weights[:, 0]
+    def _weighted(self, element: Any, weights: tf.Tensor) -> Any:
+        """Returns an element with its `Batch.weights`, if they are wanted."""
+        return element if self._weights is None else (*element, weights[:, 0])
 
     def _counted(self, rows: Batch | Samples, element: Any, label_counts) -> Any:
         """Returns an element with what is counted of it, if that is wanted."""

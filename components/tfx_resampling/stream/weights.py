@@ -6,7 +6,6 @@ from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.decision.rule import DecisionRule
-from tfx_resampling.records.files import RecordFiles
 
 INVERSE_FACTOR = "inverse_factor"
 
@@ -20,14 +19,13 @@ class LossWeights:
     the records that the one emits and divided by those that the other does.
     """
 
-    def __init__(self, plan: Plan, weights: str | Plan, files: RecordFiles):
+    def __init__(self, plan: Plan, weights: str | Plan):
         """Makes the weights of `input_fn`.
 
         Args:
           plan: by which samples are drawn.
           weights: "inverse_factor", for the natural distribution; or the plan of the
             distribution that the loss is to be of.
-          files: the files, for types of features.
 
         Raises:
           ValueError: neither of these, or the plan never emits a label that the other
@@ -56,11 +54,9 @@ class LossWeights:
                 f"weights cannot bring back {missing[:10]!r}, which the plan never "
                 "emits. Plan with a min_factor above 0."
             )
-        dtypes = files.features.key_dtypes
         self._plans = plan, weights
-        self._rules = [
-            DecisionRule(each, dtypes(each.key_features)) for each in self._plans
-        ]
+        # Of factors alone: by what a record is known does not matter.
+        self._rules = [DecisionRule(each) for each in self._plans]
 
     def of(self, serialized: tf.Tensor, epochs: tf.Tensor) -> tf.Tensor:
         """Returns float32 [n], the weights of samples.
