@@ -53,7 +53,13 @@ class PipelineOptions:
       batch_size: samples per batch.
       train_steps: batches to train; may be a runtime parameter.
       eval_steps: validation batches; 0 for all.
+      natural_epochs: epochs of natural data before those of the plan (deferred
+        balancing); 0 for none.
+      second_stage: what is trained after these, "all" or only the "head".
       min_average_precision: the mean over labels that blesses a model.
+      min_tail_average_precision: the same of the rarest third of the labels.
+      max_drop: how far both may be below those of the last blessed model; None: models
+        are not compared. Needs a runner that has resolvers.
       module_file: the Trainer module, which TFX packs and installs where it trains.
       run_fn: import path of the module's function, instead of `module_file`; it must
         be installed where it trains.
@@ -82,7 +88,11 @@ class PipelineOptions:
     batch_size: int = 64
     train_steps: int | RuntimeParameter = 1000
     eval_steps: int = 0
+    natural_epochs: int = 0
+    second_stage: str = "all"
     min_average_precision: float = 0.0
+    min_tail_average_precision: float = 0.0
+    max_drop: float | None = None
     module_file: str = TRAINER_MODULE
     run_fn: str | None = None
     vertex_training: tr.VertexTraining | None = None
@@ -161,12 +171,19 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
             "image_key": options.image_key,
             "image_size": list(options.image_size),
             "resampled": options.resample == "materialize",
+            "natural_epochs": options.natural_epochs,
+            "second_stage": options.second_stage,
         },
     ).with_id("Trainer")
+    baseline, resolvers = None, []
+    if options.max_drop is not None:
+        resolver = _last_blessed_model()
+        baseline, resolvers = resolver.outputs["model"], [resolver]
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
-        eval_config=_eval_config(options.min_average_precision),
+        baseline_model=baseline,
+        eval_config=_eval_config(options),
         example_splits=["eval"],
     )
     pusher = tfx.components.Pusher(
@@ -179,7 +196,15 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
         ),
     )
     before = [example_gen, statistics_gen, schema_gen, example_validator, planner]
-    return [*before, *resamplers, trainer, evaluator, pusher]
+    return [*before, *resamplers, trainer, *resolvers, evaluator, pusher]
+
+
+def _last_blessed_model() -> BaseNode:
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("LastBlessedModel")
 
 
 def _split_configs(options: PipelineOptions) -> dict[str, Any]:
@@ -221,7 +246,8 @@ def _stats_options(options: PipelineOptions) -> tfdv.StatsOptions:
     )
 
 
-def _eval_config(min_average_precision: float) -> tfma.EvalConfig:
+def _eval_config(options: PipelineOptions) -> tfma.EvalConfig:
+    """Returns what the Evaluator computes, of the probabilities for natural data."""
     config = text_format.Parse(
         """
         model_specs {
@@ -231,17 +257,28 @@ def _eval_config(min_average_precision: float) -> tfma.EvalConfig:
           preprocessing_function_names: "transformed_labels"
         }
         slicing_specs {}
-        metrics_specs {
-          metrics { class_name: "ExampleCount" }
-          metrics {
-            class_name: "AveragePrecision"
-            module: "tfx_resampling.metrics"
-            threshold { value_threshold { lower_bound { value: 0 } } }
-          }
-        }
+        metrics_specs { metrics { class_name: "ExampleCount" } }
         """,
         tfma.EvalConfig(),
     )
-    threshold = config.metrics_specs[0].metrics[1].threshold
-    threshold.value_threshold.lower_bound.value = min_average_precision
+    least = options.min_average_precision, options.min_tail_average_precision
+    for name, group, bound in (
+        ("AveragePrecision", None, least[0]),
+        ("LabelLogLoss", None, None),
+        ("FrequencyGroup", "head", None),
+        ("FrequencyGroup", "middle", None),
+        ("FrequencyGroup", "tail", least[1]),
+    ):
+        metric = config.metrics_specs[0].metrics.add(
+            class_name=name,
+            module="tfx_resampling.metrics",
+            config=f'"group": "{group}"' if group else "",
+        )
+        if bound is None:
+            continue
+        metric.threshold.value_threshold.lower_bound.value = bound
+        if options.max_drop is not None:
+            change = metric.threshold.change_threshold
+            change.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+            change.absolute.value = -options.max_drop
     return config

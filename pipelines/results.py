@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_model_analysis as tfma
@@ -12,6 +13,78 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx_resampling import artifacts, metrics, report
 
 from pipelines.training.module import REALISED_FILE
+
+_METRICS = (metrics.NAME, metrics.LOG_LOSS, metrics.CALIBRATION)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What the Evaluator found on the natural eval split.
+
+    Attributes:
+      average_precision: float64 [classes]; NaN without positives.
+      log_loss: float64 [classes].
+      calibration: float64 [classes], probabilities over positives; NaN without any.
+      positives: float64 [classes], examples with each label.
+      groups: "all", "head", "middle" or "tail" -> name of the metric -> value.
+    """
+
+    average_precision: np.ndarray
+    log_loss: np.ndarray
+    calibration: np.ndarray
+    positives: np.ndarray
+    groups: dict[str, dict[str, float]]
+
+    @classmethod
+    def read(cls, uri: str, num_classes: int) -> "Evaluation":
+        """Reads the output of an Evaluator."""
+        values = {
+            name: np.full(num_classes, np.nan)
+            for name in (*_METRICS, metrics.POSITIVES)
+        }
+        names = {
+            name if group == "all" else f"{name}_{group}": (group, name)
+            for group in ("all", *metrics.GROUPS)
+            for name in _METRICS
+        }
+        groups = {group: {} for group in ("all", *metrics.GROUPS)}
+        for result in tfma.load_metrics(uri):
+            if result.slice_key.single_slice_keys:
+                continue
+            for item in result.metric_keys_and_values:
+                key, value = item.key, item.value.double_value.value
+                if key.is_diff or key.model_name == tfma.BASELINE_KEY:
+                    continue
+                if key.sub_key.HasField("class_id"):
+                    values[key.name][key.sub_key.class_id.value] = value
+                elif key.name in names:
+                    group, name = names[key.name]
+                    groups[group][name] = value
+        return cls(**values, groups=groups)
+
+    @property
+    def mean_average_precision(self) -> float:
+        """Mean over the labels that have positives."""
+        return self.groups["all"][metrics.NAME]
+
+    def as_text(self, classes: Sequence[str]) -> str:
+        """Returns a line for all labels, and for head, middle and tail."""
+        members = metrics.frequency_groups(np.nan_to_num(self.positives))
+        lines = []
+        for group, found in self.groups.items():
+            who = "Validation"
+            if group != "all":
+                names = [classes[int(i)] for i in members[group]]
+                if not names:
+                    continue
+                more = f" and {len(names) - 5} more" * (len(names) > 5)
+                who = f"  {group} ({', '.join(names[:5])}{more})"
+            lines.append(
+                f"{who}: {'mean ' * (group == 'all')}average precision "
+                f"{found[metrics.NAME]:.3f}, log loss {found[metrics.LOG_LOSS]:.3f}, "
+                f"calibration {found[metrics.CALIBRATION]:.2f}.\n"
+            )
+        return "".join(lines)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +99,8 @@ class RunResults:
       plan: the plan.
       realised: int64 [classes], training samples seen with each label.
       samples: training samples seen.
-      average_precision: float64 [classes], on the eval split; NaN without positives.
-      mean_average_precision: mean over labels that have positives.
+      probabilities: what the model's are, in words.
+      evaluation: what the Evaluator found on the eval split.
     """
 
     plan_path: str
@@ -37,14 +110,14 @@ class RunResults:
     plan: tr.Plan
     realised: np.ndarray
     samples: int
-    average_precision: np.ndarray
-    mean_average_precision: float
+    probabilities: str
+    evaluation: "Evaluation"
 
     def as_text(self) -> str:
         """Returns the table of labels, the summary, and the paths."""
         plan = self.plan
         if plan.grouping is None:
-            columns = {"average precision": self.average_precision}
+            columns = {"average precision": self.evaluation.average_precision}
             table = report.as_text(plan, realised=self.realised, metrics=columns)
         else:
             # What is resampled and what is trained are two things, and two tables.
@@ -52,7 +125,7 @@ class RunResults:
             classes = [
                 f"{name}: realised {100 * share:.2f}%, average precision {value:.3f}"
                 for name, share, value in zip(
-                    plan.classes, shares, self.average_precision
+                    plan.classes, shares, self.evaluation.average_precision
                 )
             ]
             table = "\n".join([report.as_text(plan), "", *classes])
@@ -66,7 +139,8 @@ class RunResults:
         return (
             f"\n{table}\n"
             f"Trained on {self.samples:,} samples ({epochs:.1f} epochs of the plan).\n"
-            f"Validation: mean average precision {self.mean_average_precision:.3f}.\n"
+            f"{self.evaluation.as_text(plan.classes)}"
+            f"Probabilities: {self.probabilities}.\n"
             f"{warnings}\n"
             f"plan:   {self.plan_path}\n"
             f"report: {self.report_path}\n"
@@ -90,7 +164,7 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
     plan = artifacts.read_plan(plan_uri)
     with open(os.path.join(model_uri, REALISED_FILE)) as file:
         realised = json.load(file)
-    precision, mean = _average_precision(uris["ModelEvaluation"], len(plan.classes))
+    evaluation = Evaluation.read(uris["ModelEvaluation"], len(plan.classes))
     blessing = uris.get("ModelBlessing", "")
     blessed = os.path.exists(os.path.join(blessing, "BLESSED"))
     model_path = os.path.join(model_uri, "Format-Serving")
@@ -105,8 +179,8 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
         plan=plan,
         realised=np.array(realised["counts"]),
         samples=realised["samples"],
-        average_precision=precision,
-        mean_average_precision=mean,
+        probabilities=realised["probabilities"],
+        evaluation=evaluation,
     )
 
 
@@ -148,20 +222,3 @@ def _artifacts(
     types = {kind.id: kind.name for kind in store.get_artifact_types()}
     found = sorted(store.get_artifacts_by_context(context.id), key=lambda a: a.id)
     return {types[artifact.type_id]: artifact for artifact in found}
-
-
-def _average_precision(uri: str, num_labels: int) -> tuple[np.ndarray, float]:
-    """Returns float64 [labels] and its mean, NaN where there are no positives."""
-    values, mean = np.full(num_labels, np.nan), float("nan")
-    for result in tfma.load_metrics(uri):
-        if result.slice_key.single_slice_keys:
-            continue
-        for item in result.metric_keys_and_values:
-            if item.key.name != metrics.NAME or item.key.is_diff:
-                continue
-            value = item.value.double_value.value
-            if item.key.sub_key.HasField("class_id"):
-                values[item.key.sub_key.class_id.value] = value
-            else:
-                mean = value
-    return values, mean

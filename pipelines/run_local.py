@@ -88,12 +88,36 @@ def _flags() -> list[click.Option]:
     "--eval-steps", type=int, default=0, help="Validation batches, 0 for all."
 )
 @click.option("--batch-size", type=int, default=64)
+@click.option(
+    "--natural-epochs",
+    type=int,
+    default=0,
+    help="Epochs of natural data before those of the plan (deferred balancing).",
+)
+@click.option(
+    "--second-stage",
+    type=click.Choice(["all", "head"]),
+    default="all",
+    help="What is trained after these: all of the model, or its last layer.",
+)
 @click.option("--image-size", type=(int, int), default=(32, 32), metavar="H W")
 @click.option(
     "--min-average-precision",
     type=float,
     default=0.0,
     help="Mean over labels that a model needs to be blessed and pushed.",
+)
+@click.option(
+    "--min-tail-average-precision",
+    type=float,
+    default=0.0,
+    help="The same of the rarest third of the labels.",
+)
+@click.option(
+    "--max-drop",
+    type=float,
+    help="How far both may be below those of the last model that was blessed.  "
+    "[default: models are not compared]",
 )
 @click.option("--no-cache", is_flag=True, help="Execute every component again.")
 @click.option(

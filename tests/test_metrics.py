@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from apache_beam.pipeline import Pipeline
 from apache_beam.testing import util
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, log_loss
 from tensorflow_model_analysis.metrics import metric_types
 from tfx_resampling import metrics
 
@@ -20,14 +20,14 @@ def scores(seed: int, sharpness: float):
     return labels, (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
-def make_combiner() -> Any:
-    (computation,) = metrics.AveragePrecision().computations(example_weighted=False)
+def make_combiner(metric=metrics.AveragePrecision) -> Any:
+    (computation,) = metric().computations(example_weighted=False)
     return computation.combiner  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def combine(labels, predictions, parts=3):
+def combine(labels, predictions, parts=3, metric=metrics.AveragePrecision):
     """Runs the combiner over separate parts, as Beam does, and merges them."""
-    combiner = make_combiner()
+    combiner = make_combiner(metric)
     accumulators = []
     for part in np.array_split(np.arange(len(labels)), parts):
         accumulator = combiner.create_accumulator()
@@ -89,6 +89,64 @@ def test_labels_of_another_length_are_refused():
 def test_predictions_that_are_not_numbers_are_refused():
     with pytest.raises(ValueError, match="finite"):
         combine(np.zeros((2, 3)), np.full((2, 3), np.nan), parts=1)
+
+
+def test_log_loss_and_calibration():
+    labels, predictions = scores(0, 1.0)
+    found = by_label(combine(labels, predictions, metric=metrics.LabelLogLoss))
+    losses = [
+        log_loss(labels[:, i], predictions[:, i].astype(float), labels=[0, 1])
+        for i in range(4)
+    ]
+    sums, positives = predictions.sum(axis=0), labels.sum(axis=0)
+    for i in range(4):
+        assert found["log_loss", i] == pytest.approx(losses[i])
+    for i in range(3):
+        ratio = pytest.approx(sums[i] / positives[i], rel=1e-5)
+        assert found["calibration", i] == ratio
+    assert np.isnan(found["calibration", 3])
+    assert found["log_loss", None] == pytest.approx(np.mean(losses))
+    total = pytest.approx(sums.sum() / positives.sum(), rel=1e-5)
+    assert found["calibration", None] == total
+    sure = combine(np.eye(2), np.eye(2), 1, metrics.LabelLogLoss)
+    assert by_label(sure)["log_loss", 0] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("positives", "head", "middle", "tail"),
+    [
+        ([5, 9, 0, 1, 7, 3, 2], [1, 4], [0, 5], [6, 3]),
+        ([5, 9, 0, 1, 7], [1], [4, 0], [3]),
+        ([2, 2], [0], [], [1]),
+        ([0, 4], [1], [], [1]),
+        ([0, 0], [], [], []),
+    ],
+)
+def test_frequency_groups(positives, head, middle, tail):
+    found = metrics.frequency_groups(np.array(positives))
+    assert {name: list(chosen) for name, chosen in found.items()} == {
+        **{"head": head, "middle": middle, "tail": tail}
+    }
+
+
+def test_groups_are_made_of_what_labels_have():
+    labels, predictions = scores(0, 1.0)
+    *needed, derived = metrics.FrequencyGroup("tail").computations()
+    names = ["_Combiner", "_LossCombiner"]
+    assert [type(each.combiner).__name__ for each in needed] == names
+    found = {
+        **combine(labels, predictions),
+        **combine(labels, predictions, metric=metrics.LabelLogLoss),
+    }
+    values = by_label(derived.result(found))
+    labeled = by_label(found)
+    # Of three labels with positives the last one.
+    assert values == {
+        (f"{name}_tail", None): pytest.approx(labeled[name, 2])
+        for name in ("average_precision", "log_loss", "calibration")
+    }
+    with pytest.raises(ValueError, match="group must be one of"):
+        metrics.FrequencyGroup("rare")
 
 
 def test_runs_in_beam():

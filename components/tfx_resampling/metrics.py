@@ -1,10 +1,12 @@
-"""A TFMA metric for models with several labels: average precision of each label.
+"""TFMA metrics for models with several labels: of each label, of head and tail.
 
 TFMA's own metrics per class need the class ids in the EvalConfig, which is written
-before the data is seen. This one finds the number of labels in the predictions.
+before the data is seen. These find the number of labels in the predictions.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -12,8 +14,16 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.utils import model_util
 
+from tfx_resampling.validate import check_choice
+
 NAME = "average_precision"
 POSITIVES = "positives"
+LOG_LOSS = "log_loss"
+CALIBRATION = "calibration"
+GROUPS = ("head", "middle", "tail")
+
+# Probabilities this near to 0 and 1 are taken for it; float32 knows none nearer.
+_LEAST = 1e-7
 
 # Scores are kept as they are up to this many values (examples times labels; 4 bytes
 # each). Beyond, they are rounded, so that memory does not grow with the data.
@@ -56,13 +66,82 @@ class AveragePrecision(metric_types.Metric):
         super().__init__(_computations, name=name)  # pyright: ignore[reportArgumentType]
 
 
-def _computations(
-    name: str = NAME,
+class LabelLogLoss(metric_types.Metric):
+    """Log loss and calibration per label, and over all labels.
+
+    Results, with class_id and, over all labels, without: `log_loss` (nats per example,
+    a mean over labels) and `calibration` (the sum of the probabilities over the number
+    of positives: 1 where there are as many as the model says; NaN without positives).
+    Needs labels and predictions as `AveragePrecision` does.
+    """
+
+    def __init__(self, name: str = LOG_LOSS):
+        # TFMA passes keywords, and only those that the function has.
+        super().__init__(_loss_computations, name=name)  # pyright: ignore[reportArgumentType]
+
+
+class FrequencyGroup(metric_types.Metric):
+    """Average precision, log loss and calibration of frequent or of rare labels.
+
+    Labels that the examples have are ordered by how many have them: the first third is
+    the head, the last third the tail, the rest the middle (`frequency_groups`).
+    Results: `average_precision_tail` (to which thresholds apply) and `log_loss_tail`,
+    means over its labels, and `calibration_tail`, of its labels together.
+
+    ```
+    metrics_specs { metrics { class_name: "FrequencyGroup"
+                              module: "tfx_resampling.metrics"
+                              config: '"group": "tail"' } }
+    ```
+    """
+
+    def __init__(self, group: str, name: str | None = None):
+        """Makes the metric.
+
+        Args:
+          group: "head", "middle" or "tail".
+          name: what its average precision is called.
+
+        Raises:
+          ValueError: another group.
+        """
+        check_choice("group", group, GROUPS)
+        super().__init__(
+            _group_computations,  # pyright: ignore[reportArgumentType]
+            name=name or f"{NAME}_{group}",
+            group=group,
+        )
+
+
+def frequency_groups(positives: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the labels of "head", "middle" and "tail": int64 [labels of the group].
+
+    Labels with positives, most positives first, equal ones by their place. A third of
+    them each, rounded down, is head and tail, but no less than one label; so that of
+    one label head and tail are the same.
+
+    Args:
+      positives: float64 [labels], number of examples with each label.
+    """
+    order = np.argsort(-np.asarray(positives), kind="stable")
+    order = order[: np.count_nonzero(positives)]
+    third = max(1, len(order) // 3)
+    return {
+        "head": order[:third],
+        "middle": order[third : len(order) - third],
+        "tail": order[-third:],
+    }
+
+
+def _of_outputs(
+    make: Callable[[metric_types.MetricKey, Any], list[Any]],
+    name: str,
     eval_config=None,
     model_names: list[str] | None = None,
     output_names: list[str] | None = None,
     example_weighted: bool = False,
-) -> list[metric_types.MetricComputation]:
+) -> list[Any]:
+    """Returns the computations that `make` makes for each model and output."""
     result = []
     for model_name in model_names or [""]:
         for output_name in output_names or [""]:
@@ -72,14 +151,97 @@ def _computations(
                 output_name=output_name,
                 example_weighted=example_weighted,
             )
-            result.append(
-                metric_types.MetricComputation(
-                    keys=[key],
-                    preprocessors=None,
-                    combiner=_Combiner(key, eval_config),
-                )
-            )
+            result += make(key, eval_config)
     return result
+
+
+def _computations(
+    name: str = NAME,
+    eval_config=None,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[metric_types.MetricComputation]:
+    return _of_outputs(
+        lambda key, config: [
+            metric_types.MetricComputation([key], None, _Combiner(key, config))
+        ],
+        *(name, eval_config, model_names, output_names, example_weighted),
+    )
+
+
+def _loss_computations(
+    name: str = LOG_LOSS,
+    eval_config=None,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[metric_types.MetricComputation]:
+    return _of_outputs(
+        lambda key, config: [
+            metric_types.MetricComputation([key], None, _LossCombiner(key, config))
+        ],
+        *(name, eval_config, model_names, output_names, example_weighted),
+    )
+
+
+def _group_computations(
+    group: str,
+    name: str,
+    eval_config=None,
+    model_names: list[str] | None = None,
+    output_names: list[str] | None = None,
+    example_weighted: bool = False,
+) -> list[Any]:
+    """Returns what a group takes: TFMA drops computations that are there already."""
+    options = (eval_config, model_names, output_names, example_weighted)
+
+    def derived(key: metric_types.MetricKey, _) -> list[Any]:
+        keys = [key, *(key._replace(name=f"{x}_{group}") for x in _OF_LOSS)]
+        result = functools.partial(_group_values, key, group)
+        return [metric_types.DerivedMetricComputation(keys, result)]
+
+    return [
+        *_computations(NAME, *options),
+        *_loss_computations(LOG_LOSS, *options),
+        *_of_outputs(derived, name, *options),
+    ]
+
+
+_OF_LOSS = (LOG_LOSS, CALIBRATION)
+
+
+def _group_values(
+    key: metric_types.MetricKey,
+    group: str,
+    found: dict[metric_types.MetricKey, Any],
+) -> dict[metric_types.MetricKey, float]:
+    """Returns the values of a group, of those of the labels."""
+
+    def of_labels(name: str) -> np.ndarray:
+        same = key._replace(name=name)
+        values = {
+            k.sub_key.class_id: float(value)
+            for k, value in found.items()
+            if k.sub_key is not None and k._replace(sub_key=None) == same
+        }
+        return np.array([values[i] for i in range(len(values))])
+
+    positives = of_labels(POSITIVES)
+    chosen = frequency_groups(positives)[group]
+
+    def mean(values: np.ndarray) -> float:
+        return float(values[chosen].mean()) if len(chosen) else float("nan")
+
+    said = of_labels(CALIBRATION)[chosen] * positives[chosen]
+    total = positives[chosen].sum()
+    return {
+        key: mean(of_labels(NAME)),
+        key._replace(name=f"{LOG_LOSS}_{group}"): mean(of_labels(LOG_LOSS)),
+        key._replace(name=f"{CALIBRATION}_{group}"): float(said.sum() / total)
+        if total
+        else float("nan"),
+    }
 
 
 class _Accumulator:
@@ -158,17 +320,15 @@ class _Accumulator:
         self.batches, self.num_values = [], 0
 
 
-class _Combiner(beam.CombineFn):
-    """Adds examples to histograms; memory does not grow with their number."""
+class _OfLabels(beam.CombineFn):
+    """What is combined of examples with one label and one score per label."""
 
     def __init__(self, key: metric_types.MetricKey, eval_config):
         self._key = key
         self._eval_config = eval_config
 
-    def create_accumulator(self) -> _Accumulator:
-        return _Accumulator()
-
-    def add_input(self, accumulator: _Accumulator, element) -> _Accumulator:
+    def _inputs(self, element) -> tuple[np.ndarray, np.ndarray, float]:
+        """Returns labels [labels], scores [labels] and the weight of an example."""
         labels = self._values(element, constants.LABELS_KEY)
         scores = self._values(element, constants.PREDICTIONS_KEY)
         if labels.shape != scores.shape:
@@ -182,8 +342,7 @@ class _Combiner(beam.CombineFn):
         weight = 1.0
         if self._key.example_weighted:
             weight = float(self._values(element, constants.EXAMPLE_WEIGHTS_KEY)[0])
-        accumulator.add(labels, scores, weight)
-        return accumulator
+        return labels, scores, weight
 
     def _values(self, element, name: str) -> np.ndarray:
         values = element.get_by_key(name, self._key.model_name, self._key.output_name)
@@ -195,6 +354,26 @@ class _Combiner(beam.CombineFn):
                 )
             values = values[spec.prediction_key]
         return np.asarray(values, np.float32).ravel()
+
+    def _label_key(self, name: str, index: int) -> metric_types.MetricKey:
+        return metric_types.MetricKey(
+            name,
+            model_name=self._key.model_name,
+            output_name=self._key.output_name,
+            sub_key=metric_types.SubKey(class_id=index),
+            example_weighted=self._key.example_weighted,
+        )
+
+
+class _Combiner(_OfLabels):
+    """Adds examples to histograms; memory does not grow with their number."""
+
+    def create_accumulator(self) -> _Accumulator:
+        return _Accumulator()
+
+    def add_input(self, accumulator: _Accumulator, element) -> _Accumulator:
+        accumulator.add(*self._inputs(element))
+        return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[_Accumulator]) -> _Accumulator:
         merged = _Accumulator()
@@ -221,14 +400,45 @@ class _Combiner(beam.CombineFn):
             output[self._label_key(POSITIVES, i)] = float(total)
         return output
 
-    def _label_key(self, name: str, index: int) -> metric_types.MetricKey:
-        return metric_types.MetricKey(
-            name,
-            model_name=self._key.model_name,
-            output_name=self._key.output_name,
-            sub_key=metric_types.SubKey(class_id=index),
-            example_weighted=self._key.example_weighted,
-        )
+
+class _LossCombiner(_OfLabels):
+    """Adds up weights, and log loss, probabilities and positives of each label."""
+
+    def create_accumulator(self) -> np.ndarray:
+        return np.zeros((4, 0))
+
+    def add_input(self, accumulator: np.ndarray, element) -> np.ndarray:
+        labels, scores, weight = self._inputs(element)
+        said = np.clip(scores.astype(np.float64), _LEAST, 1 - _LEAST)
+        positive = labels > 0.5
+        loss = -np.log(np.where(positive, said, 1 - said))
+        sums = weight * np.stack([np.ones(len(said)), loss, said, positive])
+        return self.merge_accumulators([accumulator, sums])
+
+    def merge_accumulators(self, accumulators: Iterable[np.ndarray]) -> np.ndarray:
+        # Before the first example the number of labels is not known.
+        filled = [each for each in accumulators if each.size]
+        return np.sum(filled, axis=0) if filled else self.create_accumulator()
+
+    def extract_output(
+        self, accumulator: np.ndarray
+    ) -> dict[metric_types.MetricKey, float]:
+        weights, losses, said, positives = accumulator
+        with np.errstate(divide="ignore", invalid="ignore"):
+            per_label = losses / weights
+            ratios = said / positives
+            total = said.sum() / positives.sum()
+        ratios[positives == 0] = np.nan
+        if not positives.sum():
+            total = np.nan
+        output = {
+            self._key: float(per_label.mean()) if len(weights) else float("nan"),
+            self._key._replace(name=CALIBRATION): float(total),
+        }
+        for i, (loss, ratio) in enumerate(zip(per_label, ratios)):
+            output[self._label_key(self._key.name, i)] = float(loss)
+            output[self._label_key(CALIBRATION, i)] = float(ratio)
+        return output
 
 
 def average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:

@@ -2,17 +2,23 @@
 
 TFX packs every Python file beside a module file, so this one is alone in its folder.
 
-`custom_config` of the Trainer: "image_key", "image_size" ([height, width]),
-"batch_size", "input_options" (fields of `InputOptions`), "resampled" (whether the
-training split is what a Resampler has materialized). `train_args.num_steps` is the
-number of batches to train; `eval_args.num_steps` the number of validation batches, 0
-for all.
+`custom_config` of the Trainer:
+
+- "image_key", "image_size" ([height, width]), "batch_size", "learning_rate"
+- "input_options": fields of `InputOptions`
+- "resampled": whether the training split is what a Resampler has materialized
+- "natural_epochs": epochs of natural data before those of the plan; 0 for none
+- "second_stage": what is trained when the natural epochs are over, "all" or "head"
+
+`train_args.num_steps` is the number of batches to train; `eval_args.num_steps` the
+number of validation batches, 0 for all.
 """
 
 import dataclasses
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -24,10 +30,14 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 from tfx_resampling import report
+from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision import labels
 from tfx_resampling.images import decode
+from tfx_resampling.validate import check_choice, check_integer
 
 REALISED_FILE = "realised_labels.json"
+SECOND_STAGES = ("all", "head")
+LEARNING_RATE = 1e-3
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -39,15 +49,21 @@ def run_fn(fn_args: FnArgs) -> None:
     restarted with the same `model_run_dir`.
     """
     config = fn_args.custom_config or {}
-    plan = tr.load_plan(fn_args)
-    if plan is None:
+    made = tr.load_plan(fn_args)
+    if made is None:
         raise ValueError(
             "this Trainer module needs a plan: give tfx_resampling.Trainer a "
             "resample_plan, or a stock Trainer the planner's hyperparameters."
         )
-    if config.get("resampled"):
-        plan = plan.applied()
     batch_size = int(config.get("batch_size", 64))
+    stages = Stages.of(made, config, batch_size, fn_args.train_steps)
+    made = stages.plan
+    before = steps_before_plan(made, batch_size, fn_args.train_steps)
+    is_final = before < fn_args.train_steps
+    if config.get("resampled") and made.schedule != "constant":
+        is_final = False  # Of whatever epochs they were made.
+    correction, natural = correction_of(made, is_final)
+    plan = made.applied() if config.get("resampled") else made
     size = tuple(int(n) for n in config.get("image_size", (32, 32)))
     image = tr.ImageOptions(config.get("image_key", "image/encoded"), size)
     options = tr.InputOptions.from_dict(
@@ -84,7 +100,11 @@ def run_fn(fn_args: FnArgs) -> None:
         ),
     )
 
-    model = build_model(len(plan.classes), (*size, image.channels))
+    model = build_model(
+        len(plan.classes),
+        (*size, image.channels),
+        float(config.get("learning_rate", LEARNING_RATE)),
+    )
     steps_per_epoch = min(plan.steps_per_epoch(batch_size), fn_args.train_steps)
     model.fit(
         training,
@@ -94,6 +114,7 @@ def run_fn(fn_args: FnArgs) -> None:
         validation_steps=fn_args.eval_steps or None,
         verbose=0,  # pyright: ignore[reportArgumentType]
         callbacks=[
+            *stages.callbacks(),
             StopAfter(fn_args.train_steps),
             LogEpochs(),
             tr.BackupAndRestore(backup_dir),
@@ -105,8 +126,137 @@ def run_fn(fn_args: FnArgs) -> None:
     realised = monitor.label_counts
     if plan.grouping is None:  # Else the plan's rows are not labels.
         logging.info("Realised:\n%s", report.as_text(plan, realised=realised))
-    export(model, plan, image, fn_args.serving_model_dir)
-    write_realised(plan, realised, monitor.samples_seen, fn_args)
+    export(model, plan, image, correction, fn_args.serving_model_dir)
+    write_realised(plan, realised, monitor.samples_seen, natural, fn_args)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    """Deferred balancing: epochs of natural data, then those of the plan.
+
+    References: Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware
+    Margin Loss, NeurIPS 2019 (all of the model is trained in both stages); Kang et al.,
+    Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020
+    (only the classifier is in the second one, which they begin anew, and which here
+    goes on from where it is).
+
+    Attributes:
+      plan: the plan, with the schedule of the stages.
+      head_from: batch from which on only the head is trained; None: never.
+    """
+
+    plan: tr.Plan
+    head_from: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        plan: tr.Plan,
+        config: Mapping[str, Any],
+        batch_size: int,
+        train_steps: int,
+    ) -> "Stages":
+        """Returns the stages that a `custom_config` asks for.
+
+        Raises:
+          ValueError: values that are not valid, or stages that cannot be.
+        """
+        epochs = config.get("natural_epochs") or 0
+        second = config.get("second_stage", "all")
+        check_integer("natural_epochs", epochs)
+        check_choice("second_stage", second, SECOND_STAGES)
+        if not epochs and second == "all":
+            return cls(plan)
+        if epochs and plan.schedule != "constant":
+            raise ValueError(
+                f"natural_epochs must be left out where the plan has a schedule, "
+                f"{plan.schedule!r}, got {epochs!r}."
+            )
+        if epochs:
+            plan = plan.scheduled(f"step:{epochs}")
+        if not plan.schedule.startswith("step:"):
+            raise ValueError(
+                "second_stage='head' needs a first one: set natural_epochs, or the "
+                "schedule 'step:E' of the plan."
+            )
+        if config.get("resampled"):
+            raise ValueError(
+                "natural_epochs and second_stage must be left out where a Resampler "
+                "has materialized the samples. Resample while training, or by "
+                "mode='stratify'."
+            )
+        steps = steps_before_plan(plan, batch_size, train_steps)
+        if steps >= train_steps:
+            raise ValueError(
+                "natural_epochs must end before training does: of the schedule "
+                f"{plan.schedule!r} they have {steps} batches or more, train_steps is "
+                f"{train_steps}."
+            )
+        return cls(plan, steps if second == "head" else None)
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Returns what brings the second stage about."""
+        return [] if self.head_from is None else [HeadOnly(self.head_from)]
+
+
+def steps_before_plan(plan: tr.Plan, batch_size: int, limit: int) -> int:
+    """Returns the batches before a plan's final factors come in; up to `limit`."""
+    steps = 0
+    for epoch in range(Schedule.parse(plan.schedule).epochs):
+        steps += plan.steps_per_epoch(batch_size, epoch)
+        if steps >= limit:
+            break
+    return steps
+
+
+def correction_of(
+    plan: tr.Plan, is_final: bool = True
+) -> tuple[tr.PriorCorrection | None, str]:
+    """Returns what makes probabilities natural ones, and what they then are, in words.
+
+    None where no correction is known that is safe: the words say why.
+
+    Args:
+      plan: by which the model is trained.
+      is_final: whether training ends by its final factors.
+    """
+    try:
+        if not is_final:
+            raise ValueError(
+                f"training is not by the final factors of schedule {plan.schedule!r}."
+            )
+        layer = tr.PriorCorrection(plan, outputs="sigmoid")
+    except ValueError as error:
+        why = str(error)
+    else:
+        if len(layer.correction.members):
+            notes = "; ".join(layer.correction.notes)
+            return layer, f"corrected to the natural data{notes and f' ({notes})'}"
+        # Factors by themselves can do more harm than good where bounds clip.
+        why = " ".join(layer.correction.notes)
+    logging.warning("Probabilities are not corrected: %s", why)
+    return None, f"of the resampled data: {why}"
+
+
+class HeadOnly(keras.callbacks.Callback):
+    """From a batch on trains the last layer, and leaves all others as they are."""
+
+    def __init__(self, first_batch: int):
+        super().__init__()
+        self._first_batch = first_batch
+        self._is_on = False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        model: Any = self.model
+        # Of the optimizer, which a restarted job restores.
+        if self._is_on or model.optimizer.iterations < self._first_batch:
+            return
+        self._is_on = True
+        for layer in model.layers[:-1]:
+            layer.trainable = False
+        # Keras has traced the step with all weights.
+        model.make_train_function(force=True)
+        logging.info("From batch %d on only the head is trained.", self._first_batch)
 
 
 class StopAfter(keras.callbacks.Callback):
@@ -152,8 +302,10 @@ class SaveWeights(keras.callbacks.Callback):
             )
 
 
-def build_model(num_labels: int, input_shape) -> keras.Model:
-    """Returns a compiled CNN with one sigmoid per label."""
+def build_model(
+    num_labels: int, input_shape, learning_rate: float = LEARNING_RATE
+) -> keras.Model:
+    """Returns a compiled CNN with one logit per label, for a sigmoid."""
     inputs = keras.Input(input_shape, name="image")
     x = inputs
     for filters in (32, 64, 128):
@@ -164,14 +316,18 @@ def build_model(num_labels: int, input_shape) -> keras.Model:
     # A label is somewhere in the image: the strongest response decides.
     x = keras.layers.GlobalMaxPooling2D()(x)
     x = keras.layers.Dropout(0.2)(x)
-    outputs = keras.layers.Dense(num_labels, activation="sigmoid")(x)
+    outputs = keras.layers.Dense(num_labels)(x)
     model = keras.Model(inputs, outputs)
     model.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
-        loss="binary_crossentropy",
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[
             keras.metrics.AUC(
-                curve="PR", multi_label=True, num_labels=num_labels, name="auc_pr"
+                curve="PR",
+                multi_label=True,
+                num_labels=num_labels,
+                from_logits=True,
+                name="auc_pr",
             )
         ],
     )
@@ -179,13 +335,18 @@ def build_model(num_labels: int, input_shape) -> keras.Model:
 
 
 def export(
-    model: keras.Model, plan: tr.Plan, image: tr.ImageOptions, directory: str
+    model: keras.Model,
+    plan: tr.Plan,
+    image: tr.ImageOptions,
+    correction: tr.PriorCorrection | None,
+    directory: str,
 ) -> None:
     """Saves the model with signatures that take serialized examples.
 
     "serving_default" returns "probabilities" float32 [batch, labels] in the order of
-    `plan.classes`; "transformed_labels" returns "multi_hot", which the Evaluator takes
-    as labels.
+    `plan.classes`, for natural data where there is a correction; "raw" those of the
+    resampled data. "transformed_labels" returns "multi_hot", which the Evaluator takes
+    as labels. Needs nothing of this package.
     """
     vocabulary = labels.Vocabulary(plan.classes, plan.label_dtype)
     label_spec = labels.feature_spec(plan.label_key, plan.label_dtype)
@@ -193,15 +354,25 @@ def export(
     signature = [tf.TensorSpec([None], tf.string, name="examples")]
     pixel_dtype = tf.uint8 if image.scale is None else tf.float32
 
-    @tf.function(input_signature=signature)
-    def serve(examples):
+    def logits_of(examples):
         encoded = tf.io.parse_example(examples, image_spec)[image.key]
         pixels = tf.map_fn(
             lambda one: decode.decode_image(one, image),
             encoded,
             fn_output_signature=tf.TensorSpec(model.input_shape[1:], pixel_dtype),
         )
-        return {"probabilities": model(pixels, training=False)}
+        return model(pixels, training=False)
+
+    @tf.function(input_signature=signature)
+    def raw(examples):
+        return {"probabilities": tf.sigmoid(logits_of(examples))}
+
+    @tf.function(input_signature=signature)
+    def serve(examples):
+        logits = logits_of(examples)
+        if correction is not None:
+            logits = correction(logits)
+        return {"probabilities": tf.sigmoid(logits)}
 
     @tf.function(input_signature=signature)
     def transformed_labels(examples):
@@ -212,14 +383,19 @@ def export(
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", serve)
+    archive.add_endpoint("raw", raw)
     archive.add_endpoint("transformed_labels", transformed_labels)
     archive.write_out(directory)
 
 
 def write_realised(
-    plan: tr.Plan, counts: np.ndarray, samples: int, fn_args: FnArgs
+    plan: tr.Plan,
+    counts: np.ndarray,
+    samples: int,
+    probabilities: str,
+    fn_args: FnArgs,
 ) -> None:
-    """Writes what training saw beside the serving model."""
+    """Writes what training saw, and what came of it, beside the serving model."""
     directory = os.path.dirname(fn_args.serving_model_dir)
     fileio.makedirs(directory)
     io_utils.write_string_file(
@@ -229,6 +405,7 @@ def write_realised(
                 "labels": plan.classes,
                 "counts": [int(n) for n in counts],
                 "samples": int(samples),
+                "probabilities": probabilities,
             },
             indent=1,
         ),

@@ -9,6 +9,7 @@ import tfx_resampling as tr
 from scipy import special, stats
 from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.groups import Column, Grouping
+from tfx_resampling.fitting import planning
 
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 
@@ -56,6 +57,11 @@ def factors_of(plan, rows):
     return np.array(found)
 
 
+def marginal(plan):
+    """Returns a plan as of one that knows no label sets."""
+    return dataclasses.replace(plan, label_sets={})
+
+
 def excess(truth, logits):
     """Returns log loss, nats per record, above that of the truth [records, labels]."""
     truth = np.clip(truth, 1e-7, 1 - 1e-7)
@@ -95,7 +101,7 @@ def test_other_shares_of_single_labels(to):
 def test_several_labels_that_are_independent_given_x():
     counts, *_ = correlated(correlation=0.0)
     plan = tr.make_plan(counts, tr.PlannerConfig("y", target="sqrt"))
-    undo = tr.prior_correction(plan)
+    undo = tr.prior_correction(marginal(plan))
     p = np.random.default_rng(3).uniform(0.01, 0.9, size=(20, 6))
     rows = np.array(list(itertools.product([0, 1], repeat=6)))
     of_sets = np.prod(np.where(rows, p[:, None], 1 - p[:, None]), axis=2)
@@ -108,14 +114,11 @@ def test_several_labels_that_are_independent_given_x():
     assert np.abs(special.expit(special.logit(q) - ratio) - p).max() > 0.01
 
 
-@pytest.mark.parametrize("combine", ["product", "max", "mean"])
-@pytest.mark.parametrize("max_factor", [100.0, 3.0])
-def test_label_sets_correct_what_a_shift_cannot(combine, max_factor):
-    counts, rows, weights = correlated()
-    config = tr.PlannerConfig(
-        "y", target="uniform", combine=combine, max_factor=max_factor
-    )
-    plan = tr.make_plan(counts, config)
+def noisy(plan, rows, weights):
+    """Returns logits of a model of 2,000 records, and the probabilities of Bayes' rule.
+
+    x is the labels with noise of deviation 0.4.
+    """
     rng = np.random.default_rng(4)
     seen = rows[rng.choice(len(rows), 2_000, p=weights / weights.sum())]
     x = seen + 0.4 * rng.normal(size=seen.shape)
@@ -124,21 +127,64 @@ def test_label_sets_correct_what_a_shift_cannot(combine, max_factor):
     def marginals(share):  # Bayes' rule, with the true likelihood.
         return special.softmax(likelihood + np.log(share), axis=1) @ rows
 
-    truth = marginals(weights)
-    q = special.logit(
-        np.clip(marginals(weights * factors_of(plan, rows)), 1e-7, 1 - 1e-7)
+    q = np.clip(marginals(weights * factors_of(plan, rows)), 1e-7, 1 - 1e-7)
+    return special.logit(q), marginals(weights)
+
+
+@pytest.mark.parametrize("combine", ["product", "max", "mean"])
+@pytest.mark.parametrize("max_factor", [100.0, 3.0])
+def test_label_sets_correct_what_a_shift_cannot(combine, max_factor):
+    counts, rows, weights = correlated()
+    config = tr.PlannerConfig(
+        "y", target="uniform", combine=combine, max_factor=max_factor
     )
+    plan = tr.make_plan(counts, config)
+    q, truth = noisy(plan, rows, weights)
     uncorrected = excess(truth, q)
-    shift = excess(truth, tr.prior_correction(plan)(q))
-    used = excess(truth, tr.prior_correction(plan, counts=counts)(q))
+    shift = excess(truth, tr.prior_correction(marginal(plan))(q))
+    used = excess(truth, tr.prior_correction(plan)(q))
     assert 0 <= used < 0.1 * uncorrected
     assert used < 0.5 * shift
+    given = tr.prior_correction(marginal(plan), counts=counts)
+    np.testing.assert_allclose(given(q), tr.prior_correction(plan)(q), atol=1e-9)
+
+
+def test_a_sample_of_label_sets_is_nearly_as_good(monkeypatch):
+    counts, rows, weights = correlated()
+    assert len(rows) > 40
+    config = tr.PlannerConfig("y", target="uniform", max_factor=3.0)
+    exact = tr.make_plan(counts, config)
+    monkeypatch.setattr(planning, "_MOST_SETS", 24)
+    plan = tr.make_plan(counts, config)
+    assert (len(plan.label_sets), plan.factors) == (24, exact.factors)
+    undo = tr.prior_correction(plan)
+    assert undo.notes == ("label sets: a sample of 24.",)
+    emitted = weights * factors_of(plan, rows)
+    nothing = undo.probabilities(emitted @ rows / emitted.sum())
+    np.testing.assert_allclose(nothing, weights @ rows / weights.sum(), rtol=1e-6)
+    q, truth = noisy(plan, rows, weights)
+    assert excess(truth, undo(q)) < 0.15 * excess(truth, q)
+
+
+def test_sigmoids_of_one_label_per_record():
+    plan = single(target="uniform")
+    undo = tr.prior_correction(plan, outputs="sigmoid")
+    p = np.random.default_rng(1).dirichlet(SHARES * 5, size=500)
+    q = p * plan.factors
+    q = special.logit(np.clip(q / q.sum(axis=1, keepdims=True), 1e-7, 1 - 1e-7))
+    assert excess(p, undo(q)) < 0.1 * excess(p, q)
+    nothing = np.array(plan.predicted) / plan.predicted_records
+    np.testing.assert_allclose(undo.probabilities(nothing), SHARES, rtol=1e-6)
+    counts, *_ = correlated()
+    several = tr.make_plan(counts, tr.PlannerConfig("y"))
+    with pytest.raises(ValueError, match="must be 'sigmoid' where records have sev"):
+        tr.prior_correction(several, outputs="softmax")
 
 
 def test_label_sets_are_exact_where_x_says_nothing():
     counts, rows, weights = correlated()
     plan = tr.make_plan(counts, tr.PlannerConfig("y", combine="max"))
-    undo = tr.prior_correction(plan, counts=counts)
+    undo = tr.prior_correction(plan)
     emitted = weights * factors_of(plan, rows)
     q = emitted @ rows / emitted.sum()
     natural = weights @ rows / weights.sum()
@@ -155,7 +201,7 @@ def test_a_natural_plan_changes_nothing():
     counts, *_ = correlated()
     plan = tr.make_plan(counts, tr.PlannerConfig("y")).natural()
     logits = np.random.default_rng(5).normal(size=(3, 2, 6))
-    for undo in (tr.prior_correction(plan), tr.prior_correction(plan, counts=counts)):
+    for undo in (tr.prior_correction(plan), tr.prior_correction(marginal(plan))):
         np.testing.assert_allclose(undo(logits), logits, atol=1e-12)
 
 
@@ -165,10 +211,10 @@ def test_other_shares_of_several_labels():
     natural = np.array(plan.counts) / plan.num_records
     same = dict(zip(plan.groups, natural))
     logits = np.random.default_rng(6).normal(size=(4, 6))
-    undo = tr.prior_correction(plan, counts=counts)(logits)
-    found = tr.prior_correction(plan, same, counts)(logits)
+    undo = tr.prior_correction(plan)(logits)
+    found = tr.prior_correction(plan, same)(logits)
     np.testing.assert_allclose(found, undo, atol=1e-12)
-    found = tr.prior_correction(plan, {**same, "f": 0.5}, counts)(logits) - undo
+    found = tr.prior_correction(plan, {**same, "f": 0.5})(logits) - undo
     expected = np.zeros(6)
     expected[5] = special.logit(0.5) - special.logit(natural[5])
     np.testing.assert_allclose(found, np.tile(expected, (4, 1)), atol=1e-12)
@@ -237,8 +283,11 @@ def test_what_is_not_exact_is_told():
     counts, *_ = correlated()
     plan = tr.make_plan(counts, tr.PlannerConfig("y", combine="min"))
     undo = tr.prior_correction(plan.scheduled("linear:4"))
-    assert "last epochs" in undo.notes[0] and "'min' is not a product" in undo.notes[1]
-    plan = tr.make_plan(counts, tr.PlannerConfig("y", max_factor=2.0))
-    assert "bounds clip the factors" in tr.prior_correction(plan).notes[0]
-    plan = tr.make_plan(counts, tr.PlannerConfig("y", unlabeled="drop"))
-    assert "without a label have" in tr.prior_correction(plan).notes[0]
+    assert undo.notes == ("schedule 'linear:4': of its last epochs.",)
+    for message, options in [
+        ("'min' is not a product", dict(combine="min")),
+        ("bounds clip the factors", dict(max_factor=2.0)),
+        ("without a label have", dict(unlabeled="drop")),
+    ]:
+        plan = tr.make_plan(counts, tr.PlannerConfig("y", **options))
+        assert message in tr.prior_correction(marginal(plan)).notes[0]

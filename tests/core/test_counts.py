@@ -103,3 +103,30 @@ def test_together_is_unknown_of_single_labels_and_marginal_counts():
     assert plans.counts({"a": 3, "b": 2}).together([0, 1]) is None
     marginal = plans.counts({"a": 3, "b": 2}, multi_label=True)
     assert marginal.together([0, 1]) is None
+
+
+def test_label_sets_as_a_mapping():
+    sets = LabelSets.from_sets([[3, 0], [1], []], [2.0, 5.0, 0.123456789])
+    table = {"1": 5, "0 3": 2, "": 0.123457}
+    assert sets.to_mapping() == table
+    assert list(sets.to_mapping()) == list(table)
+    assert LabelSets.from_mapping(table).to_mapping() == table
+
+
+def test_a_sample_of_label_sets_stands_for_all():
+    rng = np.random.default_rng(3)
+    often = np.geomspace(0.6, 0.03, 12)
+    rows, weights = np.unique(
+        (rng.random((20_000, 12)) < often).astype(int), axis=0, return_counts=True
+    )
+    counts = (weights @ rows).astype(float)
+    members = [np.flatnonzero(row) for row in rows]
+    sets = LabelSets.from_sets(members, weights)
+    assert len(weights) > 500
+    found = sets.sampled(150, counts)
+    assert 148 <= len(found.weights) <= 150
+    totals = found.label_totals(found.weights, 12)
+    assert totals == pytest.approx(counts, rel=0.2)
+    assert found.weights.sum() == pytest.approx(weights.sum(), rel=0.05)
+    assert found.to_mapping()[""] == weights[(rows == 0).all(axis=1)][0]
+    assert sets.sampled(len(weights), counts) is sets

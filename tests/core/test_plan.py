@@ -44,6 +44,16 @@ def test_a_plan_survives_json(options):
     assert again.to_json() == plan.to_json()
 
 
+def test_the_counts_are_those_that_it_is_made_of():
+    counts = plans.set_counts("abé", {"a": 60, "b": 20, "ab": 20, "é": 3, "": 10})
+    plan = make_plan(counts, PlannerConfig("label", target="sqrt"))
+    assert dict(plan.label_sets) == {"0": 60, "0 1": 20, "1": 20, "": 10, "2": 3}
+    again = make_plan(plan.label_counts(), PlannerConfig("label", target="sqrt"))
+    assert again.factors == pytest.approx(plan.factors)
+    assert again.label_sets == plan.label_sets == plan.natural().label_sets
+    assert plan.applied().label_sets == {}
+
+
 def test_json_is_readable_and_versioned():
     text = real_plan().to_json()
     assert json.loads(text)["schema_version"] == SCHEMA_VERSION
@@ -88,6 +98,9 @@ def test_every_field_is_required(field):
         ({"combine": "sum"}, "combine must be one of"),
         ({"schedule": "linear"}, "schedule must be .*'linear:10'"),
         ({"schedule": "step:0"}, "schedule must be .*got 'step:0'"),
+        ({"label_sets": {"0 x": 1}}, "places of labels as keys"),
+        ({"label_sets": {"0 3": 1}}, "places from 0 to 2, got 0 to 3"),
+        ({"label_sets": {"0": -1}}, "label_sets of '0' must be"),
         ({"label_dtype": "string"}, r"label_dtype must be one of \['bytes', 'int64'\]"),
     ],
 )

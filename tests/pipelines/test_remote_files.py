@@ -50,6 +50,9 @@ def fn_args(demo_data):
         serving_model_dir=f"{ROOT}/model/Format-Serving",
         custom_config={
             "batch_size": BATCH_SIZE,
+            # The first of the two epochs.
+            "natural_epochs": 1,
+            "second_stage": "head",
             "resample_plan_uri": f"{ROOT}/plan",
         },
     )
@@ -89,7 +92,7 @@ def test_trains_saves_and_goes_on_from_a_backup(fn_args, monkeypatch):
     # Each batch once, by two processes.
     batches = tr.input_fn(
         fn_args.train_files,
-        plan,
+        plan.scheduled("step:1"),
         batch_size=BATCH_SIZE,
         image=None,
         options=tr.InputOptions(deterministic=True),

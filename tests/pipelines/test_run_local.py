@@ -11,11 +11,12 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import tfx_resampling as tr
 from ml_metadata.metadata_store import metadata_store
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, log_loss
 from tfx.dsl.components.base import executor_spec
 from tfx_resampling import artifacts
 
 from pipelines import pipeline
+from tests import processes
 from tests.conftest import NUM_EVAL, NUM_TRAIN, successful_run
 
 pytestmark = pytest.mark.long
@@ -86,17 +87,65 @@ def test_pushed_model_serves_jpegs_and_was_evaluated_on_the_natural_split(
     assert probabilities.shape == (NUM_EVAL, 10)
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
     # TFMA saw the same examples, each once: the eval split is not resampled.
-    for i, precision in enumerate(run.results.average_precision):
+    found = run.results.evaluation
+    for i, precision in enumerate(found.average_precision):
         if hot[:, i].any():
             expected = average_precision_score(hot[:, i], probabilities[:, i])
             assert precision == pytest.approx(expected, abs=1e-4)
+            ratio = probabilities[:, i].sum() / hot[:, i].sum()
+            assert found.calibration[i] == pytest.approx(ratio, rel=1e-3)
+            loss = log_loss(hot[:, i], probabilities[:, i].astype(float), labels=[0, 1])
+            assert found.log_loss[i] == pytest.approx(loss, rel=1e-3)
         else:
             assert np.isnan(precision)
+    # 10 labels that all have positives: 3, 4 and 3.
+    rarest = np.argsort(hot.sum(axis=0), kind="stable")
+    assert found.positives.tolist() == hot.sum(axis=0).tolist()
+    for group, chosen in (("tail", rarest[:3]), ("head", rarest[-3:])):
+        values = found.groups[group]
+        mean = pytest.approx(found.average_precision[chosen].mean())
+        assert values["average_precision"] == mean
+        assert values["log_loss"] == pytest.approx(found.log_loss[chosen].mean())
+    line = re.search(r"^  tail \((.*)\): average precision 0", run.output, re.M)
+    assert line and len(line[1].split(", ")) == 3
 
 
-def artifact_uri(run, name) -> str:
+# Without this package, as a server has it.
+SERVED = """
+import sys
+sys.modules["tfx_resampling"] = sys.modules["pipelines"] = None
+import numpy as np, tensorflow as tf
+files = tf.io.gfile.glob(sys.argv[2])
+examples = list(tf.data.TFRecordDataset(files).take(40).as_numpy_iterator())
+signatures = tf.saved_model.load(sys.argv[1]).signatures
+np.savez(sys.argv[3], **{
+    name: signatures[name](examples=tf.constant(examples))["probabilities"]
+    for name in ("serving_default", "raw")
+})
+"""
+
+
+def test_a_server_without_this_package_gives_natural_and_raw_probabilities(
+    run, demo_data, tmp_path
+):
+    path = str(tmp_path / "served.npz")
+    files = os.path.join(demo_data, "eval", "*")
+    done = processes.fork_server().run(
+        "-c", SERVED, run.results.model_path, files, path
+    )
+    assert done.returncode == 0, done.stderr
+    found = np.load(path)
+    undo = tr.prior_correction(run.results.plan)
+    expected = undo.probabilities(found["raw"])
+    np.testing.assert_allclose(found["serving_default"], expected, atol=1e-4)
+    assert np.abs(found["serving_default"] - found["raw"]).max() > 0.01
+    assert run.results.probabilities == "corrected to the natural data"
+    assert "Probabilities: corrected to the natural data." in run.output
+
+
+def artifact_uri(run, name, number=0) -> str:
     store = metadata_store.MetadataStore(run.connection)
-    return sorted(store.get_artifacts_by_type(name), key=lambda a: a.id)[0].uri
+    return sorted(store.get_artifacts_by_type(name), key=lambda a: a.id)[number].uri
 
 
 def test_evaluation_counted_each_eval_example_once(run):
@@ -150,22 +199,35 @@ def test_a_second_run_executes_nothing(run, second_run):
 
 
 def test_a_changed_target_executes_the_planner_and_all_downstream_of_it(
-    second_run, arguments
+    run, second_run, arguments
 ):
     changed = successful_run(
         second_run.runs,
         *arguments,
-        *("--target", "uniform", "--min-average-precision", "0.9999"),
-        *("--train-steps", "2"),
+        *("--target", "uniform", "--min-tail-average-precision", "0.9999"),
+        *("--train-steps", "2", "--max-drop", "0.0001"),
     )
-    ran = ["ResamplePlanner", "Trainer", "Evaluator", "Pusher"]
+    ran = ["ResamplePlanner", "Trainer", "Resolver", "Evaluator", "Pusher"]
     assert changed.executions == {
-        name: "COMPLETE" if name in ran else "CACHED" for name in COMPONENTS
+        name: "COMPLETE" if name in ran else "CACHED"
+        for name in [*COMPONENTS, "Resolver"]
     }
     assert changed.results.plan.target == pytest.approx([0.1] * 10)
-    # Two batches do not make a model of 0.9999.
+    # Two batches do not make a model of 0.9999, nor one that is better than the first.
     assert not changed.results.blessed
     assert "NOT BLESSED, not pushed" in changed.output
+    uri = artifact_uri(changed, "ModelEvaluation", -1)
+    (failed,) = tfma.load_validation_result(uri).metric_validations_per_slice
+    assert {
+        (one.metric_key.name, one.metric_threshold.HasField("change_threshold"))
+        for one in failed.failures
+    } == {
+        ("average_precision", True),
+        ("average_precision_tail", False),
+        ("average_precision_tail", True),
+    }
+    better = run.results.evaluation.mean_average_precision
+    assert changed.results.evaluation.mean_average_precision < better
 
 
 @pytest.mark.nightly

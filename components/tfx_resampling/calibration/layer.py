@@ -39,14 +39,16 @@ class PriorCorrection(keras.layers.Layer):
         plan: Plan | Correction,
         to: str | Mapping[str, float] = "natural",
         counts: LabelCounts | None = None,
+        outputs: str | None = None,
         **kwargs: Any,
     ):
         """Makes the layer of a plan.
 
         Args:
           plan: what the model was trained with; or what `prior_correction` made of it.
-          to: as for `prior_correction`, like the next one.
-          counts: what the plan is made of, for plans of several labels.
+          to: as for `prior_correction`, like the following ones.
+          counts: what the plan is made of, where it has no label sets.
+          outputs: "softmax" or "sigmoid"; by default that of the plan.
           **kwargs: of `keras.layers.Layer`.
 
         Raises:
@@ -55,14 +57,14 @@ class PriorCorrection(keras.layers.Layer):
         super().__init__(**kwargs)
         correction = plan
         if not isinstance(correction, Correction):
-            correction = prior_correction(correction, to, counts)
+            correction = prior_correction(correction, to, counts, outputs=outputs)
             for note in correction.notes:
                 logging.warning("correction of the prior: %s", note)
         if correction.members.size > _MOST_VALUES:
             raise ValueError(
                 f"{len(correction.members):,} label sets of {len(correction.labels):,} "
-                "labels are too many for a model. Leave counts out, or use "
-                "prior_correction on what the model says."
+                "labels are too many for a model. Use prior_correction on what the "
+                "model says."
             )
         self.correction = correction
         values = (np.asarray(getattr(correction, name)) for name in _ARRAYS)

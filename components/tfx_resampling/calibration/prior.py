@@ -22,7 +22,7 @@ import scipy.special
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.factors import record_factors
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.validate import check_number, check_type
+from tfx_resampling.validate import check_choice, check_number, check_type
 
 # Probabilities this near to 0 and 1 are taken for it; float32 knows none nearer.
 _LEAST = 1e-7
@@ -110,22 +110,25 @@ def prior_correction(
     plan: Plan,
     to: str | Mapping[str, float] = "natural",
     counts: LabelCounts | None = None,
+    *,
+    outputs: str | None = None,
 ) -> Correction:
     """Returns what takes the resampling out of the outputs of a model.
 
-    One label per record: log r_k is subtracted from logit k, with r_k the factor of its
-    records. That is exact: q(k|x) is proportional to r_k p(k|x).
+    One softmax: log r_k is subtracted from logit k, with r_k the factor of its records.
+    That is exact: q(k|x) is proportional to r_k p(k|x).
 
-    Several labels, known by their marginal probabilities q(l|x) only. Without `counts`
-    the log of the label's own factor is subtracted from its logit, which is exact if
-    factors are multiplied, no bound clips and labels are independent given x; a ratio
-    of shares, log(B_l / A_l), is not. With `counts`, whose label sets are those of the
-    plan, no rule and no bound matters: x is taken to weigh each label by itself,
+    Sigmoids, which know the labels by their marginal probabilities q(l|x) only. Where
+    the plan has its label sets (or `counts` has), no rule and no bound matters: x is
+    taken to weigh each label by itself,
 
         q(S|x) ~ n(S) r(S) prod over l in S of exp(logit q(l|x) - logit q(l)),
 
     and logits move by the difference that it makes to leave r(S) out. Where x says
     nothing, that gives the natural shares exactly; where it says all, nothing moves.
+    Where label sets are not known, the log of the label's own factor is subtracted from
+    its logit, which is exact if factors are multiplied, no bound clips and labels are
+    independent given x; a ratio of shares, log(B_l / A_l), is not.
 
     Args:
       plan: what the model was trained with. A schedule ends at these factors: it is the
@@ -134,13 +137,16 @@ def prior_correction(
         target (one label per record); or label -> share of the records that have it
         where the model is used. In data of other shares, records with a label are
         assumed to look as they did.
-      counts: what the plan is made of, for plans of several labels.
+      counts: what the plan is made of; for plans that have no label sets, or a sample.
+      outputs: "softmax" or "sigmoid", what the model's outputs are; by default softmax
+        for plans of one label per record.
 
     Raises:
-      ValueError: the plan resamples groups, or never emits a label; or `to` or `counts`
-        does not fit to it.
+      ValueError: the plan resamples groups, or never emits a label; or `to`, `counts`
+        or `outputs` does not fit to it.
     """
     check_type("plan", plan, Plan)
+    multi_label = _is_sigmoid(plan, outputs)
     if plan.grouping is not None:
         raise ValueError(
             "plan must be one of labels, got one of groups: how often a record was "
@@ -151,18 +157,20 @@ def prior_correction(
     if plan.schedule != "constant":
         notes.append(f"schedule {plan.schedule!r}: of its last epochs.")
     sets = _label_sets(plan, counts)
+    if not multi_label:
+        sets = None
     log_factors = plan.log_factors()
-    if plan.multi_label and sets is None:
+    if multi_label and sets is None:
         notes.append(_why_not_exact(plan))
-    shift = _shift_to(plan, to)
-    if sets is None or not plan.multi_label:
+    shift = _shift_to(plan, to, multi_label)
+    if sets is None:
         _check_emitted(plan, np.isfinite(log_factors))
         empty = np.zeros(0)
         members = np.zeros((0, len(shift)))
         shift -= log_factors
         return Correction(
             plan.groups,
-            plan.multi_label,
+            multi_label,
             shift,
             *(members, empty, empty, empty),
             losses={},
@@ -170,21 +178,47 @@ def prior_correction(
         )
     trained = sets.weights * record_factors(np.array(plan.factors), sets, plan.rule)
     members = sets.matrix(len(shift)).toarray()
-    shares = trained @ members / trained.sum()
-    _check_emitted(plan, (shares > 0) | (np.array(plan.counts) == 0))
-    shares = np.clip(shares, _LEAST, 1 - _LEAST)
+    emitted = trained @ members / trained.sum()
+    if not np.allclose(sets.weights @ members, plan.counts):  # A sample.
+        emitted = np.array(plan.predicted) / plan.predicted_records
+        notes.append(f"label sets: a sample of {len(members):,}.")
+    _check_emitted(plan, (emitted > 0) | (np.array(plan.counts) == 0))
+    trained_logits = _logits(emitted)
     with np.errstate(divide="ignore"):
         log_trained, log_wanted = np.log(trained), np.log(sets.weights)
     correction = Correction(
         plan.groups,
         True,
         np.zeros(len(shift)),
-        *(members, log_trained, log_wanted, scipy.special.logit(shares)),
+        *(members, log_trained, log_wanted, trained_logits),
         losses={},
         notes=tuple(notes),
     )
-    losses = _losses(correction, shares, log_factors)
-    return dataclasses.replace(correction, shift=shift, losses=losses)
+    # So that the sample is right where x says nothing; of all sets, rounding.
+    natural = _logits(np.array(plan.counts) / plan.num_records)
+    correction = dataclasses.replace(
+        correction, shift=natural - correction(trained_logits)
+    )
+    losses = _losses(correction, natural, log_factors)
+    return dataclasses.replace(
+        correction, shift=correction.shift + shift, losses=losses
+    )
+
+
+def _is_sigmoid(plan: Plan, outputs: str | None) -> bool:
+    if outputs is None:
+        return plan.multi_label
+    check_choice("outputs", outputs, ("softmax", "sigmoid"))
+    if outputs == "softmax" and plan.multi_label:
+        raise ValueError(
+            "outputs must be 'sigmoid' where records have several labels, got "
+            "'softmax'."
+        )
+    return outputs == "sigmoid"
+
+
+def _logits(shares: np.ndarray) -> np.ndarray:
+    return scipy.special.logit(np.clip(shares, _LEAST, 1 - _LEAST))
 
 
 def estimate_prior(
@@ -245,18 +279,18 @@ def estimate_prior(
 
 def _label_sets(plan: Plan, counts: LabelCounts | None) -> LabelSets | None:
     if counts is None:
-        return None
+        return plan.label_counts().known_sets
     check_type("counts", counts, LabelCounts)
     if counts.groups != plan.groups or counts.counts != plan.counts:
         raise ValueError(
             "counts must be those that the plan is made of: labels or their counts "
             "differ."
         )
-    return counts.label_sets
+    return counts.known_sets
 
 
 def _why_not_exact(plan: Plan) -> str:
-    where = "Give counts with label sets (count_labels) for a correction of these."
+    where = "Plan from examples (count_labels), so that label sets are known."
     if plan.combine != "product":
         return f"combine={plan.combine!r} is not a product of factors. {where}"
     if plan.unlabeled_factor != 1:
@@ -278,7 +312,9 @@ def _check_emitted(plan: Plan, is_emitted: np.ndarray) -> None:
         )
 
 
-def _shift_to(plan: Plan, to: str | Mapping[str, float]) -> np.ndarray:
+def _shift_to(
+    plan: Plan, to: str | Mapping[str, float], multi_label: bool
+) -> np.ndarray:
     """Returns float64 [labels], what natural logits are shifted by for other shares."""
     if to == "natural":
         return np.zeros(len(plan.groups))
@@ -300,7 +336,7 @@ def _shift_to(plan: Plan, to: str | Mapping[str, float]) -> np.ndarray:
     for label, share in to.items():
         check_number(f"to of label {label!r}", share)
     wanted = np.array([to[label] for label in plan.groups], np.float64)
-    if plan.multi_label:
+    if multi_label:
         natural = np.array(plan.counts) / plan.num_records
     else:
         natural = plan.natural_shares
@@ -313,24 +349,23 @@ def _shift_to(plan: Plan, to: str | Mapping[str, float]) -> np.ndarray:
                 f"shares must be between 0 and 1, in {name} they are not for "
                 f"{labels[:10]!r}."
             )
-    change = scipy.special.logit if plan.multi_label else np.log
+    change = scipy.special.logit if multi_label else np.log
     return change(wanted) - change(natural)
 
 
 def _losses(
-    correction: Correction, trained: np.ndarray, log_factors: np.ndarray
+    correction: Correction, natural: np.ndarray, log_factors: np.ndarray
 ) -> dict[str, float]:
-    """Returns `Correction.losses`; `trained` has the stream's shares, [labels]."""
-    weights = np.exp(correction.log_wanted)
-    natural = weights @ correction.members / weights.sum()
-    logits = scipy.special.logit(trained)
+    """Returns `Correction.losses`; `natural` has the logits of the natural shares."""
+    trained = correction.trained_logits
     said = {
-        "uncorrected": logits,
-        "shift": logits - np.maximum(log_factors, -np.log(1 / _LEAST)),
-        "used": correction(logits),
-        "natural": scipy.special.logit(np.clip(natural, _LEAST, 1 - _LEAST)),
+        "uncorrected": trained,
+        "shift": trained - np.maximum(log_factors, np.log(_LEAST)),
+        "used": correction(trained),
+        "natural": natural,
     }
+    shares = scipy.special.expit(natural)
     return {
-        name: float(np.sum(np.logaddexp(0, each) - natural * each))
+        name: float(np.sum(np.logaddexp(0, each) - shares * each))
         for name, each in said.items()
     }

@@ -10,7 +10,7 @@ from tfx_resampling.cli import common
 # What is shown per label, or says nothing of what a plan does.
 _ELSEWHERE = {
     *("groups", "classes", "counts", "target", "factors", "predicted"),
-    *("diagnostics", "provenance", "warnings"),
+    *("diagnostics", "provenance", "warnings", "label_sets"),
 }
 
 

@@ -43,6 +43,73 @@ class LabelSets:
             weights=np.asarray(weights, np.float64),
         )
 
+    @classmethod
+    def from_mapping(cls, table: Mapping[str, float]) -> "LabelSets":
+        """Builds from what `to_mapping` gave.
+
+        Raises:
+          ValueError: a key that is not made of integers.
+        """
+        rows = [[int(index) for index in key.split()] for key in table]
+        return cls.from_sets(rows, list(table.values()))
+
+    def to_mapping(self) -> dict[str, float]:
+        """Returns label indices -> records, most records first: "0 3" -> 120.
+
+        The key of records without a label is "". Weights have six digits, whole ones
+        all of theirs.
+        """
+        rows = np.split(self.indices, self.indptr[1:-1])
+        found = sorted(
+            (-weight, sorted(row.tolist()))
+            for row, weight in zip(rows, self.weights.tolist())
+        )
+        return {
+            " ".join(map(str, row)): round(-weight)
+            if weight == round(weight)
+            else float(f"{-weight:.6g}")
+            for weight, row in found
+        }
+
+    def sampled(self, most: int, counts: np.ndarray) -> "LabelSets":
+        """Returns at most so many sets, whose weights stand for all of them.
+
+        What is a sum over records has the same expectation as with all sets. The chance
+        of a set is proportional to its weight over the counts of its labels, summed
+        over these, so that rare labels are in the sample; sets whose chance would be
+        above 1, and the one without labels, are taken as they are (Horvitz and
+        Thompson, A Generalization of Sampling Without Replacement From a Finite
+        Universe, JASA 1952). The same sets give the same sample: it takes a set at each
+        unit of the summed chances, sets in the order of their rarest label.
+
+        Args:
+          most: number of sets.
+          counts: float64 [labels], occurrences of each label.
+        """
+        if len(self.weights) <= most:
+            return self
+        owner = np.repeat(np.arange(len(self.weights)), self.lengths)
+        rarity = 1.0 / np.maximum(counts, 1.0)[self.indices]
+        shares = self.weights * np.bincount(owner, rarity, len(self.weights))
+        chances = np.where(self.lengths, 0.0, 1.0)
+        while True:
+            certain = chances >= 1
+            rest = shares[~certain].sum()
+            chances = np.where(certain, 1, shares * (most - certain.sum()) / rest)
+            if ((chances >= 1) == certain).all():
+                break
+        rarest = np.full(len(self.weights), np.inf)
+        np.minimum.at(rarest, owner, counts[self.indices])
+        order = np.lexsort((-self.weights, rarest))
+        steps = np.floor(np.cumsum(chances[order]) + 0.5)
+        is_taken = np.zeros(len(order), bool)
+        is_taken[order] = np.diff(steps, prepend=0) > 0
+        taken = np.flatnonzero(is_taken | certain)
+        rows = np.split(self.indices, self.indptr[1:-1])
+        return LabelSets.from_sets(
+            [rows[i] for i in taken], self.weights[taken] / chances[taken]
+        )
+
     @property
     def lengths(self) -> np.ndarray:
         """int64 [sets], number of labels of each set."""

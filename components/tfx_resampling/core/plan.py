@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfx_resampling.core.config import COMBINE_RULES
-from tfx_resampling.core.counts import LABEL_DTYPES
+from tfx_resampling.core.counts import LABEL_DTYPES, LabelCounts, LabelSets
 from tfx_resampling.core.factors import RecordRule, distance, shares
 from tfx_resampling.core.groups import Grouping
 from tfx_resampling.core.identity import Identity
@@ -58,6 +58,10 @@ class Plan:
       num_unlabeled: natural number of records without a label.
       unlabeled_known: whether these are all of them: statistics do not count records
         with an empty list of labels.
+      label_sets: number of records with exactly these labels, by the places of the
+        labels in `groups`: "0 3" -> 120; "" -> those without. Empty where it is not
+        known, and where records have one label. Of very many sets it is a sample whose
+        numbers stand for all (`LabelSets.sampled`).
       unlabeled_factor: final repeat factor of those.
       combine: "product", "max", "min" or "mean": labels' factors to a record's.
       min_factor: lower bound of a labeled record's final repeat factor.
@@ -113,6 +117,7 @@ class Plan:
     unlabeled_known: bool = True
     classes: tuple[str, ...] = ()
     grouping: Grouping | None = None
+    label_sets: Mapping[str, float] = dataclasses.field(default_factory=dict)
     schedule: str = "constant"
     diagnostics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -121,7 +126,7 @@ class Plan:
     def __post_init__(self):
         for name in ("label_key", "prediction"):
             check_type(name, getattr(self, name), str)
-        for name in ("diagnostics", "provenance"):
+        for name in ("diagnostics", "provenance", "label_sets"):
             check_type(name, getattr(self, name), Mapping)
         check_type("multi_label", self.multi_label, bool)
         check_type("unlabeled_known", self.unlabeled_known, bool)
@@ -152,6 +157,7 @@ class Plan:
             for label, value in zip(self.groups, values):
                 check = check_integer if name == "counts" else check_number
                 check(f"{name} of label {label!r}", value)
+        self._check_label_sets()
         check_integer("num_records", self.num_records)
         check_integer("num_unlabeled", self.num_unlabeled)
         check_integer("seed", self.seed, below=2**63)
@@ -186,6 +192,37 @@ class Plan:
                 raise ValueError(
                     f"label_dtype is 'int64', but a label is no integer: {error}."
                 ) from None
+
+    def _check_label_sets(self) -> None:
+        for key, value in self.label_sets.items():
+            check_number(f"label_sets of {key!r}", value)
+        try:
+            indices = LabelSets.from_mapping(self.label_sets).indices
+        except ValueError as error:
+            raise ValueError(
+                f"label_sets must have places of labels as keys: {error}."
+            ) from None
+        if len(indices) and not 0 <= indices.min() <= indices.max() < len(self.groups):
+            raise ValueError(
+                f"label_sets must have places from 0 to {len(self.groups) - 1}, got "
+                f"{indices.min()} to {indices.max()}."
+            )
+
+    def label_counts(self) -> LabelCounts:
+        """Returns the counts that the plan is made of, as far as it has them."""
+        return LabelCounts(
+            label_sets=LabelSets.from_mapping(self.label_sets)
+            if self.label_sets
+            else None,
+            **{
+                name: getattr(self, name)
+                for name in (
+                    *("label_key", "label_dtype", "multi_label", "groups", "counts"),
+                    *("num_records", "num_unlabeled", "unlabeled_known", "classes"),
+                    "grouping",
+                )
+            },
+        )
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -330,6 +367,7 @@ class Plan:
             counts=tuple(counts),
             num_records=round(self.predicted_records),
             num_unlabeled=round(self.num_unlabeled * self.unlabeled_factor),
+            label_sets={},
         )
         return resampled.natural()
 
@@ -384,6 +422,7 @@ def _from_version_1(fields: Mapping) -> dict:
         "key_features": (),
         "unknown_labels": "error",
         "unlabeled_known": known,
+        "label_sets": {},
     }
     later = [*names.values(), *added]
     if given := sorted(set(fields) & set(later)):

@@ -41,6 +41,8 @@ _SIZE_MISSED = 0.005
 # records with numbers of their own: 1 + (4.5 / 2)**2), or a deviation of this share of
 # the number that is planned. Beyond both, one seed in twenty misses the plan by far.
 _INFLATED, _DEVIATION = 6.0, 0.05
+# Label sets that a plan keeps: 200 kB of plan.json, where sets have a few labels.
+_MOST_SETS = 4_096
 # Share of unlabeled records in an epoch that is worth a warning.
 _MANY_UNLABELED = 0.2
 
@@ -123,6 +125,7 @@ def make_plan(counts: LabelCounts, config: PlannerConfig) -> Plan:
         predicted_records=emitted.records
         + counts.num_unlabeled * config.unlabeled_factor,
         prediction=emitted.kind,
+        label_sets=_label_sets(counts),
         schedule=config.schedule,
         diagnostics=details,
         warnings=(*counts.notes, *notes),
@@ -365,6 +368,14 @@ def _check_epoch(
             f"{' '.join(notes)} Choose size='preserve' or a ratio, a target nearer to "
             "the natural one, prefer='samples', or min_epoch=0 to plan it all the same."
         )
+
+
+def _label_sets(counts: LabelCounts) -> dict[str, float]:
+    """Returns `Plan.label_sets`."""
+    if not counts.multi_label or counts.label_sets is None:
+        return {}
+    natural = np.array(counts.counts, np.float64)
+    return counts.label_sets.sampled(_MOST_SETS, natural).to_mapping()
 
 
 def _diagnostics(

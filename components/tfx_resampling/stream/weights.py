@@ -78,6 +78,10 @@ class LossWeights:
         schedule = Schedule.parse(plan.schedule)
         begin = graph_draws.cumulative_weight(schedule, epochs)
         weight = graph_draws.cumulative_weight(schedule, epochs + 1) - begin
+        if plan.is_natural:  # Nobody need look at the labels.
+            return tf.fill(
+                tf.shape(serialized), tf.constant(1 / plan.num_records, tf.float64)
+            )
         factors = 1.0 + weight * (rule.factors(serialized) - 1.0)
         natural, final = float(plan.num_records), plan.predicted_records
         return factors / (natural + weight * (final - natural))
