@@ -56,6 +56,9 @@ class PipelineOptions:
       natural_epochs: epochs of natural data before those of the plan (deferred
         balancing); 0 for none.
       second_stage: what is trained after these, "all" or only the "head".
+      tuner_trials: plans and learning rates that a Tuner tries, of which the Trainer
+        takes the best; 0 for no Tuner. Not with a Resampler.
+      tuner_steps: batches that each of them is trained.
       min_average_precision: the mean over labels that blesses a model.
       min_tail_average_precision: the same of the rarest third of the labels.
       max_drop: how far both may be below those of the last blessed model; None: models
@@ -90,6 +93,8 @@ class PipelineOptions:
     eval_steps: int = 0
     natural_epochs: int = 0
     second_stage: str = "all"
+    tuner_trials: int = 0
+    tuner_steps: int = 300
     min_average_precision: float = 0.0
     min_tail_average_precision: float = 0.0
     max_drop: float | None = None
@@ -151,6 +156,21 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
             mode=options.resample,
         )
         training_examples, resamplers = resampler.outputs["examples"], [resampler]
+    custom_config = {
+        "batch_size": options.batch_size,
+        "input_options": options.input_options.to_dict(),
+        "image_key": options.image_key,
+        "image_size": list(options.image_size),
+        "resampled": options.resample == "materialize",
+        "natural_epochs": options.natural_epochs,
+        "second_stage": options.second_stage,
+    }
+    tuned: dict[str, Any] = {}
+    tuners = []
+    if options.tuner_trials:
+        tuner = _tuner(options, planner, training_examples, custom_config)
+        tuned["hyperparameters"] = tuner.outputs["best_hyperparameters"]
+        tuners = [tuner]
     job: dict[str, Any] = {}
     if options.vertex_training:
         job["training"] = options.vertex_training
@@ -165,15 +185,8 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
         train_args=tfx.proto.TrainArgs(splits=list(options.planner.splits)),
         train_steps=options.train_steps,
         eval_args=tfx.proto.EvalArgs(splits=["eval"], num_steps=options.eval_steps),
-        custom_config={
-            "batch_size": options.batch_size,
-            "input_options": options.input_options.to_dict(),
-            "image_key": options.image_key,
-            "image_size": list(options.image_size),
-            "resampled": options.resample == "materialize",
-            "natural_epochs": options.natural_epochs,
-            "second_stage": options.second_stage,
-        },
+        custom_config=custom_config,
+        **tuned,
     ).with_id("Trainer")
     baseline, resolvers = None, []
     if options.max_drop is not None:
@@ -196,7 +209,38 @@ def _components(options: PipelineOptions) -> list[BaseNode]:
         ),
     )
     before = [example_gen, statistics_gen, schema_gen, example_validator, planner]
-    return [*before, *resamplers, trainer, *resolvers, evaluator, pusher]
+    return [*before, *resamplers, *tuners, trainer, *resolvers, evaluator, pusher]
+
+
+def _tuner(
+    options: PipelineOptions,
+    planner: BaseNode,
+    examples: Any,
+    custom_config: dict[str, Any],
+) -> BaseNode:
+    """Returns the Tuner.
+
+    Raises:
+      ValueError: there is a Resampler, whose samples are of one plan.
+    """
+    if options.resample != "online":
+        raise ValueError(
+            "tuner_trials must be 0 unless samples are drawn while training, got "
+            f"{options.tuner_trials} with resample={options.resample!r}: what a "
+            "Resampler writes is of one plan."
+        )
+    run_fn = options.run_fn
+    return tr.Tuner(
+        examples=examples,
+        resample_plan=planner.outputs["resample_plan"],
+        module_file=None if run_fn else options.module_file,
+        tuner_fn=f"{run_fn.rpartition('.')[0]}.tuner_fn" if run_fn else None,
+        train_args=tfx.proto.TrainArgs(
+            splits=list(options.planner.splits), num_steps=options.tuner_steps
+        ),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"], num_steps=options.eval_steps),
+        custom_config={**custom_config, "trials": options.tuner_trials},
+    )
 
 
 def _last_blessed_model() -> BaseNode:

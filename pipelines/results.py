@@ -96,7 +96,7 @@ class RunResults:
       report_path: the report beside it.
       model_path: the pushed model, or the trained one if it was not blessed.
       blessed: whether the Evaluator blessed the model.
-      plan: the plan.
+      plan: the plan that the model was trained by.
       realised: int64 [classes], training samples seen with each label.
       samples: training samples seen.
       probabilities: what the model's are, in words.
@@ -161,7 +161,8 @@ def read(connection: metadata_store_pb2.ConnectionConfig, name: str) -> RunResul
         if needed not in uris:
             raise ValueError(f"the newest run of {name!r} made no {needed}.")
     plan_uri, model_uri = uris["tfx_resampling.ResamplePlan"], uris["Model"]
-    plan = artifacts.read_plan(plan_uri)
+    # A Tuner's choice may differ from what the planner made.
+    plan = artifacts.read_plan(model_uri)
     with open(os.path.join(model_uri, REALISED_FILE)) as file:
         realised = json.load(file)
     evaluation = Evaluation.read(uris["ModelEvaluation"], len(plan.classes))

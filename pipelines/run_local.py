@@ -102,6 +102,13 @@ def _flags() -> list[click.Option]:
 )
 @click.option("--image-size", type=(int, int), default=(32, 32), metavar="H W")
 @click.option(
+    "--tuner-trials",
+    type=int,
+    default=0,
+    help="Plans (target exponent, max_factor) and learning rates to try first.",
+)
+@click.option("--tuner-steps", type=int, default=300, help="Batches of each of these.")
+@click.option(
     "--min-average-precision",
     type=float,
     default=0.0,

@@ -9,6 +9,8 @@ TFX packs every Python file beside a module file, so this one is alone in its fo
 - "resampled": whether the training split is what a Resampler has materialized
 - "natural_epochs": epochs of natural data before those of the plan; 0 for none
 - "second_stage": what is trained when the natural epochs are over, "all" or "head"
+- "trials", "search": how many sets of hyperparameters a Tuner tries, and of which
+  (`SEARCH`)
 
 `train_args.num_steps` is the number of batches to train; `eval_args.num_steps` the
 number of validation batches, 0 for all.
@@ -16,101 +18,82 @@ number of validation batches, 0 for all.
 
 import dataclasses
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import keras_tuner
 import numpy as np
 import tensorflow as tf
 import tfx_resampling as tr
 from absl import logging
 from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.components.tuner.component import TunerFnResult
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
-from tfx_resampling import report
+from tfx_resampling import artifacts, report
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision import labels
 from tfx_resampling.images import decode
-from tfx_resampling.validate import check_choice, check_integer
+from tfx_resampling.validate import check_choice, check_integer, check_names
 
 REALISED_FILE = "realised_labels.json"
 SECOND_STAGES = ("all", "head")
 LEARNING_RATE = 1e-3
+# What a Tuner chooses, from and to. The target is "power:Q", of exponent Q.
+SEARCH = {
+    "target_exponent": (0.0, 1.0),
+    "max_factor": (2.0, 100.0),
+    "learning_rate": (3e-4, 3e-3),
+}
+TRIALS = 8
+# What its trials are compared by, on the natural eval split.
+OBJECTIVE = keras_tuner.Objective("val_auc_pr", "max")
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains on the resampled training split, validates on the natural eval split.
 
     Writes the serving model, TensorBoard logs and checkpoints (`model_run_dir`), and
-    the label distribution that training really saw (`realised_labels.json`, beside the
-    serving model). A job that was killed continues from its last epoch when it is
-    restarted with the same `model_run_dir`.
+    beside the serving model the plan and the label distribution that training really
+    saw (`realised_labels.json`). A job that was killed continues from its last epoch
+    when it is restarted with the same `model_run_dir`.
     """
     config = fn_args.custom_config or {}
-    made = tr.load_plan(fn_args)
-    if made is None:
-        raise ValueError(
-            "this Trainer module needs a plan: give tfx_resampling.Trainer a "
-            "resample_plan, or a stock Trainer the planner's hyperparameters."
-        )
-    batch_size = int(config.get("batch_size", 64))
-    stages = Stages.of(made, config, batch_size, fn_args.train_steps)
+    data = Data.of(fn_args)
+    tuned = (fn_args.hyperparameters or {}).get("values", {})
+    stages = Stages.of(
+        planned(load_plan(fn_args), tuned),
+        config,
+        data.batch_size,
+        fn_args.train_steps,
+    )
     made = stages.plan
-    before = steps_before_plan(made, batch_size, fn_args.train_steps)
+    before = steps_before_plan(made, data.batch_size, fn_args.train_steps)
     is_final = before < fn_args.train_steps
     if config.get("resampled") and made.schedule != "constant":
         is_final = False  # Of whatever epochs they were made.
     correction, natural = correction_of(made, is_final)
     plan = made.applied() if config.get("resampled") else made
-    size = tuple(int(n) for n in config.get("image_size", (32, 32)))
-    image = tr.ImageOptions(config.get("image_key", "image/encoded"), size)
-    options = tr.InputOptions.from_dict(
-        config.get("input_options", {"deterministic": True})
-    )
     keras.utils.set_random_seed(plan.seed % 2**32)
 
     run_dir = fn_args.model_run_dir
     backup_dir = os.path.join(run_dir, "backup")
     monitor = tr.InputMonitor(plan, log_dir=run_dir, backup_dir=backup_dir)
-    training = tr.input_fn(
-        fn_args.train_files,
-        plan,
-        batch_size=batch_size,
-        image=dataclasses.replace(
-            image, augment=tr.Augmentation(shift=0.06, contrast=0.2)
-        ),
-        options=options,
-        monitor=monitor,
-    )
-    validation = tr.input_fn(
-        fn_args.eval_files,
-        # A label that only the eval split has cannot be predicted.
-        dataclasses.replace(plan.natural(), unknown_labels=1.0),
-        batch_size=batch_size,
-        image=image,
-        options=dataclasses.replace(
-            options,
-            epochs=1,
-            start_epoch=0,
-            shuffle_records=0,
-            deterministic=True,
-            service_job=None,  # The stream of that name is the training split's.
-        ),
-    )
-
     model = build_model(
         len(plan.classes),
-        (*size, image.channels),
-        float(config.get("learning_rate", LEARNING_RATE)),
+        data.shape,
+        float(tuned.get("learning_rate", config.get("learning_rate", LEARNING_RATE))),
     )
-    steps_per_epoch = min(plan.steps_per_epoch(batch_size), fn_args.train_steps)
+    steps_per_epoch = min(plan.steps_per_epoch(data.batch_size), fn_args.train_steps)
     model.fit(
-        training,
+        data.training(plan, monitor),
         epochs=-(-fn_args.train_steps // steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
-        validation_data=validation,
+        validation_data=data.validation(plan),
         validation_steps=fn_args.eval_steps or None,
         verbose=0,  # pyright: ignore[reportArgumentType]
         callbacks=[
@@ -126,8 +109,212 @@ def run_fn(fn_args: FnArgs) -> None:
     realised = monitor.label_counts
     if plan.grouping is None:  # Else the plan's rows are not labels.
         logging.info("Realised:\n%s", report.as_text(plan, realised=realised))
-    export(model, plan, image, correction, fn_args.serving_model_dir)
+    export(model, plan, data.image, correction, fn_args.serving_model_dir)
     write_realised(plan, realised, monitor.samples_seen, natural, fn_args)
+    artifacts.write_plan(made, os.path.dirname(fn_args.serving_model_dir))
+
+
+def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
+    """Returns what searches for a plan and a learning rate: TFX's Tuner runs it.
+
+    Each trial makes a plan of its own, of the counts and options of the Tuner's plan,
+    and trains `train_steps` batches: equally many whatever the plan. It is judged by
+    the mean area under the precision-recall curve on the natural eval split. The
+    Trainer makes the best trial's plan again, of the hyperparameters that it gets.
+    """
+    config = fn_args.custom_config or {}
+    plan, data = load_plan(fn_args), Data.of(fn_args)
+    trials = config.get("trials", TRIALS)
+    check_integer("trials", trials, 1)
+    _ = Stages.of(plan, config, data.batch_size, fn_args.train_steps)
+    keras.utils.set_random_seed(plan.seed % 2**32)
+    return TunerFnResult(
+        keras_tuner.RandomSearch(
+            Candidates(plan, data, search_space(config)),
+            OBJECTIVE,
+            max_trials=trials,
+            seed=plan.seed % 2**32,
+            directory=fn_args.working_dir,
+            project_name="resampling",
+        ),
+        {"verbose": 0},
+    )
+
+
+def search_space(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Returns hyperparameter -> (lowest, highest), `SEARCH` but for config["search"].
+
+    Raises:
+      ValueError: another hyperparameter, or what is not two numbers in order.
+    """
+    given = config.get("search") or {}
+    check_names("hyperparameters in search", given, list(SEARCH))
+    space = {**SEARCH, **given}
+    for name, interval in space.items():
+        try:
+            low, high = map(float, interval)
+        except (TypeError, ValueError):
+            low, high = 1.0, 0.0
+        most = 1.0 if name == "target_exponent" else math.inf
+        least = 0.0 if name == "target_exponent" else math.ulp(0.0)
+        if not least <= low <= high <= most:
+            raise ValueError(
+                f"search of {name!r} must be the lowest and the highest value, "
+                f"{'from 0 to 1' if most == 1 else 'above 0'}, got {interval!r}."
+            )
+        space[name] = low, high
+    return space
+
+
+class Candidates(keras_tuner.HyperModel):
+    """Models of plans and learning rates that are tried."""
+
+    def __init__(
+        self, plan: tr.Plan, data: "Data", space: Mapping[str, tuple[float, float]]
+    ):
+        super().__init__()
+        self._plan, self._data, self._space = plan, data, space
+
+    def build(self, hp) -> keras.Model:
+        """Returns a model that is not yet trained."""
+        values = {
+            name: hp.Float(
+                name, low, high, sampling="log" if low > 0 and low < high else "linear"
+            )
+            for name, (low, high) in self._space.items()
+        }
+        return build_model(
+            len(self._plan.classes), self._data.shape, values["learning_rate"]
+        )
+
+    def fit(self, hp, model, *args, callbacks=(), **kwargs):
+        """Trains a model on samples of the plan of its hyperparameters."""
+        fn_args = self._data.fn_args
+        config, steps = fn_args.custom_config or {}, fn_args.train_steps
+        plan = planned(self._plan, hp.values)
+        stages = Stages.of(plan, config, self._data.batch_size, steps)
+        logging.info("Trial:\n%s", report.as_text(plan))
+        return model.fit(
+            self._data.training(stages.plan),
+            steps_per_epoch=steps,
+            validation_data=self._data.validation(plan),
+            validation_steps=fn_args.eval_steps or None,
+            callbacks=[*callbacks, *stages.callbacks()],
+            **kwargs,
+        )
+
+
+def load_plan(fn_args: FnArgs) -> tr.Plan:
+    """Returns the plan.
+
+    Raises:
+      ValueError: there is none.
+    """
+    plan = tr.load_plan(fn_args)
+    if plan is None:
+        raise ValueError(
+            "this Trainer module needs a plan: give tfx_resampling.Trainer a "
+            "resample_plan, or a stock Trainer the planner's hyperparameters."
+        )
+    return plan
+
+
+def planned(plan: tr.Plan, values: Mapping[str, Any]) -> tr.Plan:
+    """Returns a plan of the same counts and options, but for what a Tuner chose.
+
+    Args:
+      plan: as the planner made it.
+      values: hyperparameters; without "target_exponent" and "max_factor" it is `plan`.
+
+    Raises:
+      ValueError: the plan does not have the options that it was made with, or the
+        hyperparameters do not go with them.
+    """
+    chosen = {}
+    if "target_exponent" in values:
+        chosen["target"] = f"power:{float(values['target_exponent']):.6g}"
+    if "max_factor" in values:
+        chosen["max_factor"] = float(values["max_factor"])
+    if not chosen:
+        return plan
+    options = plan.provenance.get("options")
+    if not options:
+        raise ValueError(
+            "a plan can be made again only if it has the options that it was made "
+            "with: plan.provenance['options']."
+        )
+    known_by = {"identity": plan.identity, "key_features": plan.key_features}
+    config = tr.PlannerConfig(**{**options, **known_by, **chosen})
+    return tr.make_plan(plan.label_counts(), config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What is read, as `custom_config` has it.
+
+    Attributes:
+      fn_args: the files.
+      batch_size: samples per batch.
+      image: how images are decoded.
+      options: how records are read.
+    """
+
+    fn_args: FnArgs
+    batch_size: int
+    image: tr.ImageOptions
+    options: tr.InputOptions
+
+    @classmethod
+    def of(cls, fn_args: FnArgs) -> "Data":
+        """Reads the options of a Trainer or Tuner."""
+        config = fn_args.custom_config or {}
+        size = tuple(int(n) for n in config.get("image_size", (32, 32)))
+        return cls(
+            fn_args,
+            int(config.get("batch_size", 64)),
+            tr.ImageOptions(config.get("image_key", "image/encoded"), size),
+            tr.InputOptions.from_dict(
+                config.get("input_options", {"deterministic": True})
+            ),
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and channels of an image."""
+        return (*(self.image.size or ()), self.image.channels)
+
+    def training(
+        self, plan: tr.Plan, monitor: tr.InputMonitor | None = None
+    ) -> tf.data.Dataset:
+        """Returns batches of augmented samples of a plan, without end."""
+        return tr.input_fn(
+            self.fn_args.train_files,
+            plan,
+            batch_size=self.batch_size,
+            image=dataclasses.replace(
+                self.image, augment=tr.Augmentation(shift=0.06, contrast=0.2)
+            ),
+            options=self.options,
+            monitor=monitor,
+        )
+
+    def validation(self, plan: tr.Plan) -> tf.data.Dataset:
+        """Returns batches of the natural eval split."""
+        return tr.input_fn(
+            self.fn_args.eval_files,
+            # A label that only the eval split has cannot be predicted.
+            dataclasses.replace(plan.natural(), unknown_labels=1.0),
+            batch_size=self.batch_size,
+            image=self.image,
+            options=dataclasses.replace(
+                self.options,
+                epochs=1,
+                start_epoch=0,
+                shuffle_records=0,
+                deterministic=True,
+                service_job=None,  # The stream of that name is the training split's.
+            ),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

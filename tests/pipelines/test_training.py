@@ -1,14 +1,18 @@
 """The Trainer module: stages of training, and what its probabilities are."""
 
 import dataclasses
+import json
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tfx_resampling as tr
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx_resampling import artifacts
 from tfx_resampling.core.groups import Column, Grouping
 
+from pipelines import pipeline
 from pipelines.training import module
 from tests import plans
 
@@ -84,6 +88,95 @@ def test_what_probabilities_are():
     plan = tr.make_plan(one_label, tr.PlannerConfig("label"))
     layer, words = module.correction_of(plan)
     assert layer is not None and layer.correction.multi_label
+
+
+def test_a_tuner_plans_of_the_same_counts():
+    found = module.planned(PLAN, {"target_exponent": 0.25, "max_factor": 3})
+    config = tr.PlannerConfig("label", target="power:0.25", max_factor=3.0)
+    expected = tr.make_plan(COUNTS, config)
+    assert found.factors == pytest.approx(expected.factors)
+    assert found.provenance["options"] == expected.provenance["options"]
+    assert module.planned(PLAN, {"learning_rate": 1e-3}) is PLAN
+    position = dataclasses.replace(PLAN, identity="position")
+    assert module.planned(position, {"max_factor": 3}).identity == "position"
+    without = dataclasses.replace(PLAN, provenance={})
+    with pytest.raises(ValueError, match=r"plan.provenance\['options'\]"):
+        module.planned(without, {"max_factor": 3})
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"batch_size": (1, 2)}, r"unknown hyperparameters in search \['batch_size'\]"),
+        ({"max_factor": (3, 2)}, "'max_factor' must be the lowest and the highest"),
+        ({"max_factor": 3}, "above 0, got 3"),
+        ({"learning_rate": (0, 1)}, "above 0, got"),
+        ({"target_exponent": (0, 2)}, "from 0 to 1, got"),
+    ],
+)
+def test_a_search_that_cannot_be(search, message):
+    with pytest.raises(ValueError, match=message):
+        module.search_space({"search": search})
+
+
+@pytest.mark.long
+def test_four_trials(demo_data, one_epoch, tmp_path):
+    """And the Trainer takes the best of them."""
+    plan = one_epoch[0]
+    artifacts.write_plan(plan, str(tmp_path / "plan"))
+    fn_args = FnArgs(
+        working_dir=str(tmp_path / "tuner"),
+        train_files=[f"{demo_data}/train/*"],
+        eval_files=[f"{demo_data}/eval/*"],
+        train_steps=3,
+        eval_steps=4,
+        model_run_dir=str(tmp_path / "run"),
+        serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
+        custom_config={
+            "batch_size": 32,
+            "image_size": (8, 8),
+            "trials": 4,
+            "search": {"max_factor": (2, 5)},
+            "resample_plan_uri": str(tmp_path / "plan"),
+        },
+    )
+    tuner, options = module.tuner_fn(fn_args)
+    tuner.search(**options)
+    trials = tuner.oracle.get_best_trials(9)
+    assert [one.status for one in trials] == ["COMPLETED"] * 4
+    scores = [one.score for one in trials]
+    assert scores == sorted(scores, reverse=True) and scores[-1] > 0
+    chosen = [one.hyperparameters.values for one in trials]
+    for values in chosen:
+        assert set(values) == set(module.SEARCH)
+        assert 2 <= values["max_factor"] <= 5
+    assert len({values["target_exponent"] for values in chosen}) == 4
+    # As TFX writes it and reads it.
+    best = json.loads(json.dumps(tuner.get_best_hyperparameters()[0].get_config()))
+    fn_args.hyperparameters = best
+    module.run_fn(fn_args)
+    trained = artifacts.read_plan(str(tmp_path / "model"))
+    assert trained == module.planned(plan, chosen[0])
+    assert trained.max_factor == chosen[0]["max_factor"] and trained != plan
+
+
+def test_a_tuner_in_the_pipeline(tmp_path):
+    options = pipeline.PipelineOptions(
+        name="p",
+        root=str(tmp_path),
+        data=str(tmp_path),
+        planner=tr.PlannerConfig("labels"),
+        push_to=str(tmp_path / "pushed"),
+        run_fn=pipeline.TRAINER_RUN_FN,
+        tuner_trials=4,
+    )
+    made = {c.id: c for c in pipeline.create_pipeline(options).components}
+    tuner, trainer = made["Tuner"], made["Trainer"]
+    assert tuner.exec_properties["tuner_fn"] == "pipelines.training.module.tuner_fn"
+    assert json.loads(tuner.exec_properties["custom_config"])["trials"] == 4
+    assert trainer.inputs["hyperparameters"].producer_component_id == "Tuner"
+    with pytest.raises(ValueError, match="a Resampler writes is of one plan"):
+        pipeline.create_pipeline(dataclasses.replace(options, resample="stratify"))
 
 
 def grouped() -> tr.Plan:

@@ -1,11 +1,13 @@
 """Loss weights: of each record, over epochs, and what a loss becomes with them."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tfx_resampling as tr
+from tfx_resampling.stream.weights import LossWeights
 
 from tests import tfrecords
 from tests.images import image_files
@@ -46,6 +48,19 @@ def read(files, plan, weights, epochs=1, **given):
         **given,
     )
     return [(x["image/id"], w) for x, _, w in tfrecords.read(dataset)]
+
+
+@pytest.mark.parametrize(("weights", "parsed"), [("natural", 1), ("other", 2)])
+def test_labels_are_parsed_once_where_the_loss_is_natural(plan, weights, parsed):
+    other = plan.natural()
+    if weights == "other":
+        other = dataclasses.replace(other, max_factor=2.0, factors=(1.0, 1.0, 2.0))
+    of = tf.function(LossWeights(plan, other).of)
+    graph = of.get_concrete_function(
+        tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
+    ).graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    assert sum(node.op.startswith("ParseExample") for node in nodes) == parsed
 
 
 def test_each_sample_weighs_the_inverse_of_its_factor(files, plan):

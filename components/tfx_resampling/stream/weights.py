@@ -55,8 +55,11 @@ class LossWeights:
                 "emits. Plan with a min_factor above 0."
             )
         self._plans = plan, weights
-        # Of factors alone: by what a record is known does not matter.
-        self._rules = [DecisionRule(each) for each in self._plans]
+        # Of factors alone: by what a record is known does not matter. Where they are
+        # all 1, nobody need look at the labels.
+        self._rules = [
+            None if each.is_natural else DecisionRule(each) for each in self._plans
+        ]
 
     def of(self, serialized: tf.Tensor, epochs: tf.Tensor) -> tf.Tensor:
         """Returns float32 [n], the weights of samples.
@@ -72,16 +75,15 @@ class LossWeights:
         return tf.cast(objective / sampling, tf.float32)
 
     def _in_epoch(
-        self, plan: Plan, rule: DecisionRule, serialized, epochs
+        self, plan: Plan, rule: DecisionRule | None, serialized, epochs
     ) -> tf.Tensor:
         """Returns float64 [n], the share of each record in what a plan emits."""
+        natural, final = float(plan.num_records), plan.predicted_records
+        if rule is None:
+            shares = tf.constant(1 / natural, tf.float64)
+            return tf.fill(tf.shape(serialized), shares)
         schedule = Schedule.parse(plan.schedule)
         begin = graph_draws.cumulative_weight(schedule, epochs)
         weight = graph_draws.cumulative_weight(schedule, epochs + 1) - begin
-        if plan.is_natural:  # Nobody need look at the labels.
-            return tf.fill(
-                tf.shape(serialized), tf.constant(1 / plan.num_records, tf.float64)
-            )
         factors = 1.0 + weight * (rule.factors(serialized) - 1.0)
-        natural, final = float(plan.num_records), plan.predicted_records
         return factors / (natural + weight * (final - natural))
