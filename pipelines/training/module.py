@@ -43,6 +43,9 @@ from tfx_resampling.validate import check_choice, check_integer, check_names
 REALISED_FILE = "realised_labels.json"
 SECOND_STAGES = ("all", "head")
 LEARNING_RATE = 1e-3
+# Share of the data in label sets that the plan never emits, above which probabilities
+# are left as they are.
+MOST_UNSEEN = 0.01
 # What a Tuner chooses, from and to. The target is "power:Q", of exponent Q.
 SEARCH = {
     "target_exponent": (0.0, 1.0),
@@ -416,11 +419,13 @@ def correction_of(
     except ValueError as error:
         why = str(error)
     else:
-        if len(layer.correction.members):
-            notes = "; ".join(layer.correction.notes)
+        correction = layer.correction
+        if len(correction.members) and correction.unseen <= MOST_UNSEEN:
+            notes = "; ".join(correction.notes)
             return layer, f"corrected to the natural data{notes and f' ({notes})'}"
-        # Factors by themselves can do more harm than good where bounds clip.
-        why = " ".join(layer.correction.notes)
+        # Factors by themselves can do more harm than good where bounds clip, and so
+        # can label sets that a model has not seen.
+        why = " ".join(correction.notes)
     logging.warning("Probabilities are not corrected: %s", why)
     return None, f"of the resampled data: {why}"
 

@@ -11,6 +11,8 @@ from tfx_resampling.core.counts import LabelSets
 from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.fitting import planning
 
+from tests import plans
+
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 
 
@@ -277,6 +279,17 @@ def test_a_plan_of_groups_is_refused():
     plan = tr.make_plan(counts, tr.PlannerConfig("y"))
     with pytest.raises(ValueError, match="must be one of labels, got one of groups"):
         tr.prior_correction(plan)
+
+
+def test_label_sets_that_are_never_seen_are_told():
+    counts = plans.row_counts([[0], [1], [0, 1], [2]], [60, 20, 9, 1], num_unlabeled=10)
+    plan = tr.make_plan(counts, tr.PlannerConfig("y"))
+    assert tr.prior_correction(plan).unseen == 0
+    # Label 0 comes with label 1 alone.
+    extreme = dataclasses.replace(plan, factors=(1e-6, 1e6, 1.0))
+    undo = tr.prior_correction(extreme)
+    assert undo.unseen == pytest.approx(0.6)
+    assert "60% of the data have label sets that the plan never" in undo.notes[-1]
 
 
 def test_what_is_not_exact_is_told():

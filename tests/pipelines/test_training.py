@@ -192,6 +192,7 @@ def grouped() -> tr.Plan:
     [
         (grouped(), True, "plan must be one of labels"),
         (dataclasses.replace(PLAN, label_sets={}), True, "independent given x"),
+        (dataclasses.replace(PLAN, factors=(1e-6, 1e6, 1.0)), True, "is a guess"),
         (PLAN.scheduled("step:9"), False, "final factors of schedule 'step:9'"),
     ],
 )

@@ -26,6 +26,9 @@ from tfx_resampling.validate import check_choice, check_number, check_type
 
 # Probabilities this near to 0 and 1 are taken for it; float32 knows none nearer.
 _LEAST = 1e-7
+# Repeat factor below which a model has seen next to nothing of a label set, and the
+# share of the data in such sets that is worth a note.
+_UNSEEN_FACTOR, _UNSEEN_SHARE = 0.01, 0.01
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +55,7 @@ class Correction:
         that knows nothing but the prior that it was trained on: "uncorrected",
         "shift" (log factors taken off), "used" (this correction) and "natural" (the
         least that is possible). Empty where label sets are not known.
-      notes: where the correction is not exact, and why.
+      notes: where the correction is not exact, or does harm, and why.
     """
 
     labels: tuple[str, ...]
@@ -85,6 +88,17 @@ class Correction:
             given = np.minimum(given, 1 - _LEAST)
             return scipy.special.expit(self(scipy.special.logit(given)))
         return scipy.special.softmax(self(np.log(given)), axis=-1)
+
+    @property
+    def unseen(self) -> float:
+        """Share of the data whose label sets the stream never has, or next to never.
+
+        Those of a repeat factor below 0.01. What a model says of them is a guess, which
+        no correction makes right.
+        """
+        wanted = np.exp(self.log_wanted)
+        is_unseen = self.log_trained < self.log_wanted + np.log(_UNSEEN_FACTOR)
+        return float(wanted[is_unseen].sum() / max(wanted.sum(), _LEAST))
 
     def _of_labels(self, scores: np.ndarray) -> np.ndarray:
         """Returns the logit of each label, of unnormalized log shares [..., sets]."""
@@ -200,8 +214,17 @@ def prior_correction(
         correction, shift=natural - correction(trained_logits)
     )
     losses = _losses(correction, natural, log_factors)
+    if correction.unseen > _UNSEEN_SHARE:
+        notes.append(
+            f"{correction.unseen:.0%} of the data have label sets that the plan never "
+            "emits, or next to never: what a model says of these is a guess. Plan with "
+            "a min_factor of 0.05, or a target nearer to the natural one."
+        )
     return dataclasses.replace(
-        correction, shift=correction.shift + shift, losses=losses
+        correction,
+        shift=correction.shift + shift,
+        losses=losses,
+        notes=tuple(notes),
     )
 
 
