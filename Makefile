@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench docs clean
+.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -37,6 +37,9 @@ run: $(INSTALLED) ## Demo data (or DATA=dir) to a trained, evaluated, pushed mod
 
 example-table: $(INSTALLED) ## Folders of images to a table, a balanced generator and a model
 	@$(PYTHON) -m examples.table_generator --out '$(or $(OUT),runs/example-table)' $(ARGS)
+
+experiment: $(INSTALLED) ## What resampling gains and what not: arms, seeds, a table, a figure
+	@$(PYTHON) -m examples.experiment.run --out '$(or $(OUT),runs/experiment)' $(ARGS)
 
 ROOT ?= gs://my-bucket/tfx-resampling
 IMAGE_URI ?= tfx-resampling:dev

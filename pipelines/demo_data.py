@@ -60,44 +60,68 @@ def build(
             if json.load(file) == wanted:
                 return
         os.remove(stamp)
+    rng = np.random.default_rng(seed)
+    pools = digit_pools(rng)
+    for split, count, pool in zip(("train", "eval"), (num_train, num_eval), pools):
+        _write_split(os.path.join(directory, split), split, count, pool, rng)
+    with open(stamp, "w") as file:
+        json.dump(wanted, file)
+
+
+def digit_pools(
+    rng: np.random.Generator,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Returns the images of each digit, [images, 8, 8], for training and evaluation.
+
+    4 of 5 images are for training.
+    """
     from sklearn import datasets
 
     rows, digits = map(np.asarray, datasets.load_digits(return_X_y=True))
     images = rows.reshape(-1, 8, 8)
-    rng = np.random.default_rng(seed)
     order = rng.permutation(len(digits))
-    # 4 of 5 digits for training, the others for evaluation.
-    for split, count, chosen in (
-        ("train", num_train, order[: len(order) * 4 // 5]),
-        ("eval", num_eval, order[len(order) * 4 // 5 :]),
-    ):
-        pools = [chosen[digits[chosen] == d] for d in range(10)]
-        _write_split(os.path.join(directory, split), split, count, images, pools, rng)
-    with open(stamp, "w") as file:
-        json.dump(wanted, file)
+    train, evaluation = np.split(order, [len(order) * 4 // 5])
+    first, second = (
+        [images[chosen[digits[chosen] == d]] for d in range(10)]
+        for chosen in (train, evaluation)
+    )
+    return first, second
+
+
+def scenes(
+    count: int, pools: Sequence[np.ndarray], rng: np.random.Generator
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Returns scenes without writing them: uint8 [count, 32, 32, 1], and their digits.
+
+    Args:
+      count: number of scenes.
+      pools: images of each digit, as `digit_pools` has them.
+      rng: what chance is taken from.
+    """
+    shown = _scene_digits(count, rng)
+    return np.stack([_draw(scene, pools, rng) for scene in shown]), shown
 
 
 def _write_split(
     directory: str,
     split: str,
     count: int,
-    images: np.ndarray,
     pools: Sequence[np.ndarray],
     rng: np.random.Generator,
 ) -> None:
     import tensorflow as tf
 
     os.makedirs(directory, exist_ok=True)
-    scenes = _scene_digits(count, rng)
+    shown = _scene_digits(count, rng)
     for shard in range(_SHARDS):
         name = f"{split}-{shard:05d}-of-{_SHARDS:05d}.tfrecord"
         with tf.io.TFRecordWriter(os.path.join(directory, name)) as writer:
             for number in range(shard, count, _SHARDS):
-                pixels = _draw(scenes[number], images, pools, rng)
+                pixels = _draw(shown[number], pools, rng)
                 features = {
                     "image/encoded": [tf.io.encode_jpeg(pixels, quality=95).numpy()],
                     "image/id": [f"{split}-{number:06d}".encode()],
-                    "labels": [LABELS[digit].encode() for digit in scenes[number]],
+                    "labels": [LABELS[digit].encode() for digit in shown[number]],
                 }
                 writer.write(
                     tf.train.Example(
@@ -132,7 +156,6 @@ def _scene_digits(count: int, rng: np.random.Generator) -> list[list[int]]:
 
 def _draw(
     scene: Sequence[int],
-    images: np.ndarray,
     pools: Sequence[np.ndarray],
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -141,7 +164,7 @@ def _draw(
     corners = rng.permutation(len(_CORNERS))[: len(scene)]
     for digit, corner in zip(scene, corners):
         # 16 is the darkest of the 17 grey levels of scikit-learn's digits.
-        image = images[rng.choice(pools[digit])] / 16 * rng.uniform(60, 160)
+        image = rng.choice(pools[digit]) / 16 * rng.uniform(60, 160)
         row, column = _CORNERS[corner]
         pixels[row : row + _DIGIT, column : column + _DIGIT] += np.kron(
             image, np.ones((2, 2))
