@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench docs clean
+.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench bench-next docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -65,7 +65,7 @@ test-next: ## The fast tests and a pipeline on the newest TFX, in Debian 13 (roo
 	tools/test_next.sh .venv/bin/python -m pytest tests/pipelines/test_second_import.py \
 	  tests/pipelines/test_run_local.py -k 'not own_records and not offline'
 
-image-test: $(INSTALLED) ## Build the container image without a registry (root, buildah)
+image-test: $(INSTALLED) ## Build the container images without a registry (root, buildah)
 	$(PYTHON) -m pytest tests/kubeflow/image.py
 
 # KFP_SOURCE names a checkout of kubeflow/pipelines, see docs/kubeflow.md; what is
@@ -105,6 +105,14 @@ bench: $(INSTALLED) ## Speed of the input pipeline beside its peers, and of a fi
 	$(PYTHON) -m tests.benchmarks.bench_fit
 	$(PYTHON) -m tests.benchmarks.bench_closest
 	$(PYTHON) -m tests.benchmarks.bench_generator
+
+# By turns, so that whatever else the machine does is the same for both.
+bench-next: $(INSTALLED) ## Speed of the input here and on the newest TFX, in Debian 13 (root)
+	tools/test_next.sh make install
+	for round in 1 2 3; do for there in '' tools/test_next.sh; do \
+	  $$there $(PYTHON) -m tests.benchmarks.bench_input --readers-only --rounds 3 && \
+	  $$there $(PYTHON) -m tests.benchmarks.bench_start || exit 1; \
+	done; done
 
 docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict

@@ -54,6 +54,28 @@ def create(directory: str, *requirements: str) -> str:
     return python
 
 
+def create_lowest(directory: str, wheel: str, extra: str | None = None) -> str:
+    """Makes an environment with the oldest versions that pyproject.toml allows.
+
+    Of what it names itself; and with pytest, and Pillow with which tests make images.
+
+    Returns:
+      The path of its interpreter.
+    """
+    python = os.path.join(directory, "bin", "python")
+    uv = (sys.executable, "-m", "uv")
+    install = (*uv, "pip", "install", "--quiet", "--python", python)
+    _run(*uv, "venv", "--quiet", "--python", sys.executable, directory)
+    _run(
+        *(*install, "--resolution", "lowest-direct", "--only-binary", ":all:"),
+        *("--requirement", os.path.join(REPOSITORY, "pyproject.toml")),
+        *(("--extra", extra) if extra else ()),
+    )
+    _run(*install, "--no-deps", wheel)
+    _run(*install, "--constraint", PINS, "pytest", "pytest-xdist", "pillow")
+    return python
+
+
 def _share_bytecode(environment: str) -> None:
     """Links the bytecode of this environment into another, where it has none yet.
 

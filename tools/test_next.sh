@@ -2,41 +2,91 @@
 # Runs commands on the newest Debian, with a copy of this checkout as their folder:
 #
 #   tools/test_next.sh make test-fast
+#   tools/test_next.sh --check          says why this machine cannot, and fails then
 #
 # Debian 13 is a folder, made by debootstrap on first use and kept, with what was
 # installed in it: $NEXT_ROOT, else ~/.cache/tfx-resampling/debian-13 (5 GB). Package
 # indexes, their certificates and proxies are those of this machine. Needs root.
+# Installs nothing here: debootstrap is unpacked beside that folder, if it is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=${NEXT_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/tfx-resampling/debian-13}
+root=${NEXT_ROOT:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tfx-resampling/debian-13}
+gigabytes=6
 
 fail() {
   echo "error: $1" >&2
   exit 1
 }
 
-[ "$(id -u)" = 0 ] || fail 'a Debian 13 beside this system needs root: sudo make test-next'
-for program in debootstrap unshare chroot; do
-  command -v "$program" >/dev/null || fail "$program not found: apt-get install $program"
-done
+# The mirror of this machine, where it is a Debian.
+mirror() {
+  found=$(apt-get indextargets 'Created-By: Packages' 'Origin: Debian' \
+    'Component: main' --format '$(REPO_URI)' 2>/dev/null | head -n 1 || true)
+  found=${found:-http://deb.debian.org/debian}
+  echo "${found%/}"
+}
+
+# Prints what is missing for a Debian 13 beside this system, if anything is.
+missing() {
+  [ "$(id -u)" = 0 ] || { echo 'root is needed for a Debian 13 beside this system'; return; }
+  for program in unshare chroot wget; do
+    command -v "$program" >/dev/null || { echo "no program $program"; return; }
+  done
+  unshare --mount --pid --fork mount -t proc proc /proc 2>/dev/null \
+    || { echo 'this system lets root make no namespaces and mounts'; return; }
+  [ ! -e "$root/made" ] || return 0
+  command -v debootstrap apt-get >/dev/null || { echo 'no program debootstrap'; return; }
+  mkdir -p "$root.probe"
+  mknod "$root.probe/null" c 1 3 2>/dev/null && : 2>/dev/null >"$root.probe/null" \
+    || { rm -rf "$root.probe"; echo "no device files can be made in $(dirname "$root")"; return; }
+  rm -rf "$root.probe"
+  [ "$(df --output=avail --block-size=1G "$(dirname "$root")" | tail -n 1)" -ge $gigabytes ] \
+    || { echo "less than $gigabytes GB in $(dirname "$root")"; return; }
+  wget --quiet --tries=2 --timeout=20 --output-document=/dev/null \
+    "$(mirror)/dists/trixie/InRelease" || echo "no answer from $(mirror)"
+}
+
+# Prints the program debootstrap, or unpacks it first, with lists of packages of its own.
+find_debootstrap() {
+  if command -v debootstrap; then
+    return
+  fi
+  own=$root.debootstrap
+  rm -rf "$own"
+  mkdir -p "$own/lists/partial" "$own/archives/partial"
+  options=(--quiet=2 -o "Dir::State::Lists=$own/lists" -o "Dir::Cache=$own"
+    -o APT::Sandbox::User=root)
+  {
+    apt-get "${options[@]}" update
+    (cd "$own" && apt-get "${options[@]}" download debootstrap)
+    dpkg-deb --extract "$own"/debootstrap_*.deb "$own"
+  } >"$root.log" 2>&1 || fail "debootstrap cannot be downloaded: $root.log"
+  echo "$own/usr/sbin/debootstrap"
+}
+
+reason=$(missing)
+if [ "${1:-}" = --check ]; then
+  [ -z "$reason" ] && exit
+  echo "$reason"
+  exit 1
+fi
+[ -z "$reason" ] || fail "$reason"
 
 # Held by what follows, to its end.
 mkdir -p "$(dirname "$root")"
 exec 9>"$root.lock"
-flock --nonblock 9 || fail "another run uses $root"
+flock --nonblock 9 || { echo "another run uses $root; waiting for it" >&2; flock 9; }
 
 if [ ! -e "$root/made" ]; then
   echo "Debian 13 in $root" >&2
   rm -rf "$root"
   mkdir -p "$root"
-  # The mirror of this machine, where it is a Debian; else debootstrap's own.
-  mirror=$(apt-get indextargets 'Created-By: Packages' 'Origin: Debian' \
-    'Component: main' --format '$(REPO_URI)' 2>/dev/null | head -n 1 || true)
+  debootstrap=$(find_debootstrap)
   # pyfarmhash has no wheels; tests need git, and chromium for the report.
-  debootstrap --variant=minbase \
+  DEBOOTSTRAP_DIR=${debootstrap%/sbin/debootstrap}/share/debootstrap \
+    "$debootstrap" --variant=minbase \
     --include=ca-certificates,g++,git,make,python3-dev,python3-venv \
-    trixie "$root" ${mirror:+"$mirror"} >"$root.log" \
-    || fail "debootstrap failed: $root.log"
+    trixie "$root" "$(mirror)" >"$root.log" 2>&1 || fail "debootstrap failed: $root.log"
   touch "$root/made"
 fi
 

@@ -11,6 +11,7 @@ from tfx_resampling.validate import (
     check_names,
     check_text,
     check_type,
+    shown,
 )
 
 COMPRESSIONS = ("auto", "", "GZIP", "ZLIB")
@@ -79,7 +80,7 @@ class InputOptions:
         check_integer("shuffle_records", self.shuffle_records)
         if not isinstance(self.deterministic, bool):
             raise ValueError(
-                f"deterministic must be True or False, got {self.deterministic!r}."
+                f"deterministic must be True or False, got {shown(self.deterministic)}."
             )
         check_choice("compression", self.compression, COMPRESSIONS)
         check_choice("on_corrupt", self.on_corrupt, ON_CORRUPT)
@@ -135,15 +136,17 @@ class ImageOptions:
     def __post_init__(self):
         check_text("key", self.key)
         if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, got {self.channels!r}.")
+            raise ValueError(f"channels must be 1 or 3, got {shown(self.channels)}.")
         if self.size is not None:
             if not isinstance(self.size, (list, tuple)) or len(self.size) != 2:
-                raise ValueError(f"size must be (height, width), got {self.size!r}.")
+                raise ValueError(
+                    f"size must be (height, width), got {shown(self.size)}."
+                )
             for name, value in zip(("height", "width"), self.size):
                 check_integer(name, value, 1)
         is_number = isinstance(self.scale, (int, float))
         if self.scale is not None and not (is_number and 0 < self.scale < float("inf")):
-            raise ValueError(f"scale must be above 0 or None, got {self.scale!r}.")
+            raise ValueError(f"scale must be above 0 or None, got {shown(self.scale)}.")
         if self.augment is not None and not callable(self.augment):
             raise ValueError(f"augment must be callable, got {self.augment!r}.")
 

@@ -9,6 +9,29 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
+def shown(value: Any) -> str:
+    """Returns `repr` of a value, with NumPy's scalars in it as Python's.
+
+    NumPy 2 writes them as "np.float64(0.5)", NumPy 1 as "0.5".
+    """
+    return repr(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    if type(value) is dict:
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    return value
+
+
+def _type_of(value: Any) -> str:
+    """Returns the type of a number of NumPy's, which looks like one that is allowed."""
+    return f" ({type(value).__name__})" if type(value).__module__ == "numpy" else ""
+
+
 def check_integer(
     name: str,
     value: Any,
@@ -37,7 +60,7 @@ def check_integer(
         raise ValueError(
             f"{name} must be an integer >= {low}"
             f"{'' if below is None else f' and below 2**{below.bit_length() - 1}'}"
-            f"{' or None' if optional else ''}, got {value!r}."
+            f"{' or None' if optional else ''}, got {shown(value)}{_type_of(value)}."
         )
 
 
@@ -45,26 +68,28 @@ def check_number(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a finite number >= 0; a bool is none."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
+        raise ValueError(
+            f"{name} must be a finite number >= 0, got {shown(value)}{_type_of(value)}."
+        )
 
 
 def check_text(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a non-empty string, got {value!r}.")
+        raise ValueError(f"{name} must be a non-empty string, got {shown(value)}.")
 
 
 def check_type(name: str, value: Any, *kinds: type) -> None:
     """Raises ValueError unless `value` is of one of some types."""
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{name} must be a {wanted}, got {value!r}.")
+        raise ValueError(f"{name} must be a {wanted}, got {shown(value)}.")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}.")
+        raise ValueError(f"{name} must be one of {list(choices)}, got {shown(value)}.")
 
 
 def check_names(what: str, given: Iterable[str], valid: Sequence[str]) -> None:
@@ -103,10 +128,10 @@ def parse_names(option: str, value: Any, least: int = 0) -> tuple[str, ...]:
     if not is_list or not all(isinstance(name, str) and name for name in names):
         raise ValueError(
             f"{option} must be a list of names, or names with commas between them, got "
-            f"{value!r}."
+            f"{shown(value)}."
         )
     if len(set(names)) != len(names):
-        raise ValueError(f"{option} must have each name once, got {value!r}.")
+        raise ValueError(f"{option} must have each name once, got {shown(value)}.")
     return tuple(names)
 
 

@@ -259,13 +259,21 @@ class Vertex:
 def _quiet() -> Iterator[None]:
     """Leaves the client's warnings, and of a traceback the last line.
 
-    The client logs one if it cannot look at the bucket, and goes on.
+    The client logs one if it cannot look at the bucket, and goes on. Since 1.165 it
+    also logs one about an attack, where it may not ask for the project's number.
     """
     logger = logging.getLogger("google.cloud.aiplatform.pipeline_jobs")
 
     def shorten(record: logging.LogRecord) -> bool:
         if record.exc_info:
-            record.msg = f"{record.msg}: {record.exc_info[1]}"
+            text = str(record.exc_info[1])
+            if "bucket squatting" in text:
+                text = (
+                    "the pipeline root's bucket is another project's, or the account "
+                    "lacks resourcemanager.projects.get, which would tell; the run "
+                    "starts all the same"
+                )
+            record.msg = f"{record.msg}: {text}"
             record.exc_info = None
         return record.levelno >= logging.WARNING
 

@@ -60,6 +60,7 @@ def main() -> int:
                 found = start(build)
                 if number:
                     runs[name].append(found)
+        print(f"TensorFlow {tf.__version__}")
         print(
             f"{'':22}{'build':>8}{'iterator':>10}{'first':>8}{'iterator + first':>18}"
         )

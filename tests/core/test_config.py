@@ -4,10 +4,12 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
-from tfx_resampling.core import config
+from tfx_resampling.core import config, draws
 from tfx_resampling.core.config import PlannerConfig
-from tfx_resampling.options import InputOptions
+from tfx_resampling.core.groups import Bucket
+from tfx_resampling.options import ImageOptions, InputOptions
 
 
 @pytest.mark.parametrize(
@@ -233,3 +235,40 @@ def test_targets_have_a_string_form(target):
     text = config.format_target(target)
     assert isinstance(text, str)
     assert PlannerConfig("label", target=text).target == target
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: PlannerConfig("l", seed=np.int64(3)), "got 3 (int64)."),
+        (lambda: PlannerConfig("l", size=np.float64(-0.5)), "got -0.5."),
+        (lambda: PlannerConfig("l", max_factor=np.float32(-2)), "got -2.0."),
+        (lambda: PlannerConfig("l", tolerance=np.float64(1.5)), "got 1.5."),
+        (lambda: PlannerConfig("l", target={"a": np.float64(-1)}), "got -1.0."),
+        (lambda: PlannerConfig("l", combine=np.str_("sum")), "got 'sum'."),
+        (lambda: PlannerConfig("l", split=[np.str_("a")] * 2), "got ['a', 'a']."),
+        (lambda: InputOptions(epochs=np.int64(3)), "got 3 (int64)."),
+        (lambda: InputOptions(deterministic=np.int64(1)), "got 1."),
+        (lambda: ImageOptions(scale=np.float64(-1)), "got -1.0."),
+        (lambda: ImageOptions(size=(np.int64(8),)), "got (8,)."),
+        (lambda: Bucket("x", boundaries=[np.float64(2), 1]), "got [2.0, 1]."),
+        (lambda: draws.cumulative_factors([1.0], np.float64(2), 1), "got 2.0."),
+    ],
+)
+def test_messages_show_numbers_of_numpy_as_python_does(make, message):
+    with pytest.raises(ValueError) as raised:
+        make()
+    assert message in str(raised.value)
+
+
+def test_numbers_of_numpy_are_taken_as_python_s():
+    shares = {np.str_("a"): np.float64(0.25), "b": np.float32(0.75)}
+    for options, expected in (
+        ({"size": np.float64(0.5)}, {"size": "ratio:0.5"}),
+        ({"size": np.int64(300)}, {"size": "records:300"}),
+        ({"target": {"a": np.int64(3)}}, {"target": {"a": 3}}),
+        ({"target": shares}, {"target": {"a": 0.25, "b": 0.75}}),
+    ):
+        found = json.dumps(PlannerConfig("l", **options).to_dict())
+        assert json.loads(found).items() >= expected.items()
+        assert "np." not in repr(PlannerConfig("l", **options))

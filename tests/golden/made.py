@@ -3,8 +3,10 @@
 import dataclasses
 import hashlib
 import pathlib
+from unittest import mock
 
 import tfx_resampling as tr
+from tfx_resampling.shards import classes
 
 from tests import tfrecords
 
@@ -74,6 +76,19 @@ def samples(plan: tr.Plan, files: str = RECORDS, **identity) -> dict:
         "ids": [number for ids, _ in found for number in ids],
         "seeds": hashlib.sha256(repr(seeds).encode()).hexdigest(),
     }
+
+
+def write_shards(directory: str, plan: tr.Plan) -> None:
+    """Lays the records out in several shards of like factors; needs the extra beam."""
+    import apache_beam as beam
+    from tfx_resampling.beam.resample_options import ResampleOptions
+    from tfx_resampling.beam.write import write_resampled
+
+    sizes = {"MIN_SHARD_BYTES": 2_000, "MAX_SHARD_BYTES": 10_000}
+    with mock.patch.multiple(classes, **sizes):
+        write_resampled(
+            {directory: [RECORDS]}, plan, ResampleOptions("stratify"), beam.Pipeline
+        )
 
 
 def draws() -> list[int]:

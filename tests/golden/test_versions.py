@@ -1,6 +1,7 @@
 """All versions of TFX make the same plans and samples, and read each other's shards."""
 
 import json
+import pathlib
 from typing import Any
 
 import pytest
@@ -63,6 +64,25 @@ def test_plans(plans, name):
 def test_samples(plan, name):
     found = made.samples(plan, **made.IDENTITIES[name])
     assert found == EXPECTED["samples"][name]
+
+
+@pytest.mark.parametrize("name", made.CONFIGS)
+def test_plans_are_read_and_written_alike(name):
+    expected = EXPECTED["plans"][name]
+    assert json.loads(Plan.from_json(json.dumps(expected)).to_json()) == expected
+
+
+@pytest.mark.long
+def test_shards_have_the_same_bytes(plan, tmp_path):
+    """So that each version reads what another one wrote."""
+    made.write_shards(str(tmp_path / "shards"), plan)
+    names = [path.name for path in pathlib.Path(made.SHARDS).iterdir()]
+    assert len(names) > 2
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == sorted(
+        names
+    )
+    for name in ("shards.manifest.json", *(f"shards/{name}" for name in names)):
+        assert (tmp_path / name).read_bytes() == (made.FOLDER / name).read_bytes(), name
 
 
 @pytest.mark.long

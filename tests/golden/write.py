@@ -4,10 +4,6 @@ import json
 import pathlib
 import shutil
 
-import apache_beam as beam
-from tfx_resampling.beam.resample_options import ResampleOptions
-from tfx_resampling.beam.write import write_resampled
-from tfx_resampling.shards import classes
 from tfx_resampling.shards.manifest import manifest_path
 
 from tests import tfrecords
@@ -31,13 +27,7 @@ def main() -> None:
     (made.FOLDER / "expected.json").write_text(text)
     shutil.rmtree(made.SHARDS, ignore_errors=True)
     pathlib.Path(manifest_path(made.SHARDS)).unlink(missing_ok=True)
-    classes.MIN_SHARD_BYTES, classes.MAX_SHARD_BYTES = 2_000, 10_000  # Several.
-    write_resampled(
-        {made.SHARDS: [made.RECORDS]},
-        plan,
-        ResampleOptions(mode="stratify"),
-        beam.Pipeline,
-    )
+    made.write_shards(made.SHARDS, plan)
 
 
 if __name__ == "__main__":

@@ -43,20 +43,28 @@ class Installed:
         return self.done("python", "-I", "-c", code)
 
 
-@pytest.fixture(scope="session")
-def base(tmp_path_factory, wheel) -> Installed:
+# Those of constraints/, and at night the oldest that pyproject.toml allows.
+_VERSIONS = ["pinned", pytest.param("lowest", marks=pytest.mark.nightly)]
+
+
+@pytest.fixture(scope="session", params=_VERSIONS)
+def base(request, tmp_path_factory, wheel) -> Installed:
     """The package without extras."""
-    return _installed(tmp_path_factory.mktemp("base"), wheel)
+    return _installed(tmp_path_factory.mktemp("base"), wheel, request.param)
 
 
-@pytest.fixture(scope="session")
-def tf(tmp_path_factory, wheel) -> Installed:
+@pytest.fixture(scope="session", params=_VERSIONS)
+def tf(request, tmp_path_factory, wheel) -> Installed:
     """The package with the extra tf."""
-    return _installed(tmp_path_factory.mktemp("tf"), wheel, "[tf]")
+    return _installed(tmp_path_factory.mktemp("tf"), wheel, request.param, "tf")
 
 
-def _installed(root, wheel, extra="") -> Installed:
-    requirement = f"tfx-resampling{extra} @ file://{wheel}"
-    python = environments.create(str(root / "venv"), requirement)
+def _installed(root, wheel, versions, extra=None) -> Installed:
+    folder = str(root / "venv")
+    if versions == "lowest":
+        python = environments.create_lowest(folder, wheel, extra)
+    else:
+        extras = f"[{extra}]" if extra else ""
+        python = environments.create(folder, f"tfx-resampling{extras} @ file://{wheel}")
     (root / "home").mkdir()
     return Installed(python, str(root / "home"))

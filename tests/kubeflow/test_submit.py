@@ -8,8 +8,10 @@ import socket
 import google.auth
 import pytest
 import yaml
+from google.api_core import exceptions
 from google.auth import credentials
 from google.cloud.aiplatform import initializer
+from google.cloud.aiplatform.utils import gcs_utils, resource_manager_utils
 
 from pipelines.kfp.parameters import defaults
 from pipelines.kfp.spec import compile_pipeline
@@ -215,16 +217,20 @@ def test_no_answer_of_kfp_is_one_line(package, capsys):
 
 @pytest.fixture
 def anonymous(monkeypatch):
-    """Credentials that ask no server for a token."""
+    """Credentials that ask no server for a token, and a project of a known number."""
     found = (credentials.AnonymousCredentials(), "some-project")
     monkeypatch.setattr(google.auth, "default", lambda *args, **kwargs: found)
+    # aiplatform >= 1.165 asks Resource Manager, at an address that is fixed.
+    monkeypatch.setattr(
+        resource_manager_utils, "get_project_number", lambda *args, **kwargs: "1"
+    )
 
 
 def vertex_answer(request):
     if request.method == "POST" and "/pipelineJobs" in request.path:
         name = "projects/1/locations/europe-west4/pipelineJobs/job-1"
         return 200, {"name": name, "state": "PIPELINE_STATE_PENDING"}
-    return 200, {"kind": "storage#bucket", "name": "bucket"}
+    return 200, {"kind": "storage#bucket", "name": "bucket", "projectNumber": "1"}
 
 
 def submit_vertex(capsys, monkeypatch, server, package, *arguments):
@@ -305,6 +311,23 @@ def test_a_bucket_that_may_not_be_looked_at_is_one_line(
     assert record.exc_info is None
 
 
+def test_a_project_whose_number_is_not_told_is_no_attack(
+    package, capsys, monkeypatch, anonymous, caplog
+):
+    def refused(*args, **kwargs):
+        raise exceptions.PermissionDenied("no resourcemanager.projects.get")
+
+    monkeypatch.setattr(resource_manager_utils, "get_project_number", refused)
+    with RequestRecorder(vertex_answer) as server:
+        code, out, _ = submit_vertex(capsys, monkeypatch, server, package)
+    assert code == 0 and out.startswith("started ")
+    texts = [r.getMessage() for r in caplog.records if "bucket" in r.getMessage()]
+    asks = hasattr(gcs_utils, "_verify_bucket_ownership")  # aiplatform >= 1.165.
+    assert len(texts) == (1 if asks else 0)
+    for text in texts:
+        assert "resourcemanager.projects.get" in text and "attack" not in text
+
+
 def test_no_answer_of_vertex_is_one_line(package, capsys, monkeypatch, anonymous):
     with RequestRecorder(vertex_answer) as storage:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.url)
@@ -331,10 +354,12 @@ def test_vertex_without_credentials_is_one_line(package, capsys, monkeypatch):
     assert err.strip().endswith("none were found.") and len(err.splitlines()) == 1
 
 
-def test_dry_run_of_kfp_prints_what_a_run_starts_with(package, capsys):
+def test_dry_run_of_kfp_prints_what_a_run_starts_with(package, capsys, monkeypatch):
     arguments = ("kfp", package, *PARAMS, "--run-name", "first", "--experiment", "e")
     host = f"http://127.0.0.1:{closed_port()}"  # Nobody is there.
-    code, out, err = submit(capsys, *arguments, "--host", host, "--dry-run")
+    with monkeypatch.context() as offline:
+        offline.setattr(socket, "socket", None)
+        code, out, err = submit(capsys, *arguments, "--host", host, "--dry-run")
     assert (code, err) == (0, "")
     with RequestRecorder(KubeflowServer()) as server:
         submit(capsys, *arguments, "--host", server.url)
@@ -369,8 +394,9 @@ def test_dry_run_of_vertex_prints_what_a_run_starts_with(
     with RequestRecorder(vertex_answer) as server:
         submit_vertex(capsys, monkeypatch, server, package, *VERTEX)
     (really,) = [request.body for request in server.sent("POST", "/pipelineJobs")]
-    monkeypatch.undo()  # No credentials and no bucket from here on.
+    monkeypatch.undo()  # No credentials, no bucket and no network from here on.
     monkeypatch.setattr(google.auth, "default", None)
+    monkeypatch.setattr(socket, "socket", None)
     arguments = ("--project", "my-project", "--region", "europe-west4")
     code, out, err = submit(
         capsys, "vertex", package, *arguments, *VERTEX, "--dry-run", "--experiment", "e"

@@ -4,7 +4,7 @@ import dataclasses
 
 from tfx_resampling.options import InputOptions
 from tfx_resampling.shards.manifest import MODES
-from tfx_resampling.validate import check_choice, check_integer
+from tfx_resampling.validate import check_choice, check_integer, shown
 
 COMPRESSIONS = ("auto", "", "GZIP")
 
@@ -43,10 +43,11 @@ class ResampleOptions:
                 ("start_epoch", 0),
                 ("num_shards", None),
             ):
-                if getattr(self, name) != default:
+                value = getattr(self, name)
+                if value != default:
                     raise ValueError(
                         f"{name} must be left out with mode='stratify', which writes "
-                        f"records once for all epochs, got {getattr(self, name)!r}."
+                        f"records once for all epochs, got {shown(value)}."
                     )
 
     @property

@@ -22,7 +22,7 @@ import scipy.special
 from tfx_resampling.core.counts import LabelCounts, LabelSets
 from tfx_resampling.core.factors import record_factors
 from tfx_resampling.core.plan import Plan
-from tfx_resampling.validate import check_choice, check_number, check_type
+from tfx_resampling.validate import check_choice, check_number, check_type, shown
 
 # Probabilities this near to 0 and 1 are taken for it; float32 knows none nearer.
 _LEAST = 1e-7
@@ -280,7 +280,7 @@ def estimate_prior(
         )
     is_share = (prior_shares > 0) & (prior_shares < 1)
     if not is_share.all():
-        raise ValueError(f"prior must have shares between 0 and 1, got {prior!r}.")
+        raise ValueError(f"prior must have shares between 0 and 1, got {shown(prior)}.")
     if (given < 0).any() or (given > 1).any() or np.isnan(given).any():
         raise ValueError("probabilities must be from 0 to 1.")
     if not multi_label and not np.allclose(given.sum(axis=1), 1, atol=1e-3):
@@ -351,7 +351,7 @@ def _shift_to(
         to = dict(zip(plan.groups, plan.target))
     if not isinstance(to, Mapping):
         raise ValueError(
-            f"to must be 'natural', 'target' or label -> share, got {to!r}."
+            f"to must be 'natural', 'target' or label -> share, got {shown(to)}."
         )
     if set(to) != set(plan.groups):
         odd = sorted(set(to) ^ set(plan.groups))

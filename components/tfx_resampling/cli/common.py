@@ -39,6 +39,7 @@ def read_plan(path: str):
     else:
         if os.path.isdir(path):
             path = os.path.join(path, PLAN_FILE)
+        import_to_open(path)
         text = read_bytes(path).decode()
     try:
         return Plan.from_json(text)
@@ -51,6 +52,7 @@ def write(path: str, contents) -> None:
     if path == STANDARD_STREAM:
         click.echo(contents, nl=False)
         return
+    import_to_open(path)
     write_bytes(path, contents.encode() if isinstance(contents, str) else contents)
 
 
@@ -198,6 +200,12 @@ def import_tensorflow() -> None:
             for line in written.read().decode(errors="replace").splitlines():
                 if not _START_UP_NOTE.match(line):
                     print(line, file=sys.stderr)
+
+
+def import_to_open(*paths: str) -> None:
+    """Imports TensorFlow in the same way, if one of the paths is of a remote file."""
+    if any("://" in path for path in paths):
+        import_tensorflow()
 
 
 def examples(required: bool = True):

@@ -115,6 +115,7 @@ def _from_statistics(path: str, config: "PlannerConfig"):
         os.path.join(path, name),
         os.path.join(path, f"Split-{split}", name),
     ]
+    common.import_to_open(*places)
     found = next(filter(is_file, places), None)
     if found is None:
         raise ValueError(

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import json
 import math
+import numbers
 import re
 import types
 import typing
@@ -25,6 +26,7 @@ from tfx_resampling.validate import (
     check_text,
     format_names,
     parse_names,
+    shown,
 )
 
 COMBINE_RULES = ("product", "max", "min", "mean")
@@ -281,12 +283,13 @@ class PlannerConfig:
         _ = Schedule.parse(self.schedule)
         if self.min_factor > self.max_factor:
             raise ValueError(
-                f"min_factor must be <= max_factor, got {self.min_factor!r} > "
-                f"{self.max_factor!r}."
+                f"min_factor must be <= max_factor, got {shown(self.min_factor)} > "
+                f"{shown(self.max_factor)}."
             )
         if self.tolerance > 1:
             raise ValueError(
-                f"tolerance must be a distance from 0 to 1, got {self.tolerance!r}."
+                "tolerance must be a distance from 0 to 1, got "
+                f"{shown(self.tolerance)}."
             )
         if self.group_by and self.unlabeled != "keep":
             raise ValueError(
@@ -296,7 +299,7 @@ class PlannerConfig:
         if targets.fixes_size(self.target) and self.size is not None:
             raise ValueError(
                 f"size must be left out with target={self.target!r}, which fixes the "
-                f"factors itself, got {self.size!r}."
+                f"factors itself, got {shown(self.size)}."
             )
 
     @property
@@ -338,7 +341,7 @@ def _set(config: PlannerConfig, name: str, value: Any) -> None:
 def _parse_factor(name: str, value: Any) -> float:
     message = (
         f"{name} must be a number from 0 to {LARGEST_FACTOR:g} (copies of a record per "
-        f"epoch), got {value!r}."
+        f"epoch), got {shown(value)}."
     )
     try:
         number = float(value)
@@ -361,7 +364,7 @@ def _parse_word_or_factor(name: str, value: Any, words: Sequence[str]) -> str | 
 def _parse_size(value: Any) -> None | str | int | float:
     message = (
         f"size must be one of {list(SIZES)}, a ratio (float > 0, or 'ratio:0.5'), or a "
-        f"number of records (integer > 1, or 'records:20000'), got {value!r}."
+        f"number of records (integer > 1, or 'records:20000'), got {shown(value)}."
     )
     if value is None or value == "auto":  # A runtime parameter cannot be None.
         return None
@@ -373,8 +376,10 @@ def _parse_size(value: Any) -> None | str | int | float:
             value = {"ratio": float, "records": int}[kind](number)
     except (KeyError, ValueError):
         raise ValueError(message) from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(message)
+    # NumPy's numbers as Python's, which `format_size` writes.
+    value = int(value) if isinstance(value, numbers.Integral) else float(value)
     # An epoch of one record is never meant: it is 1.0, "as many as before".
     if not math.isfinite(value) or value <= 0 or (isinstance(value, int) and value < 2):
         raise ValueError(message)

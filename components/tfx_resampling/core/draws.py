@@ -29,6 +29,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfx_resampling.validate import shown
+
 # splitmix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators",
 # OOPSLA 2014): the increment, and the two multipliers of its finalizer.
 GOLDEN = 0x9E3779B97F4A7C15
@@ -145,8 +147,8 @@ def cumulative_factors(
     """
     if not 0 <= cumulative <= epoch:
         raise ValueError(
-            f"cumulative must be a sum of weights from 0 to epoch {epoch!r}, got "
-            f"{cumulative!r}. Use Schedule.cumulative(epoch)."
+            f"cumulative must be a sum of weights from 0 to epoch {shown(epoch)}, got "
+            f"{shown(cumulative)}. Use Schedule.cumulative(epoch)."
         )
     return quantize(epoch + (np.asarray(factors, np.float64) - 1) * cumulative)
 

@@ -8,6 +8,7 @@ import scipy.optimize
 from tfx_resampling.core import draws, marginals
 from tfx_resampling.core.config import LARGEST_FACTOR
 from tfx_resampling.core.counts import LabelCounts, LabelSets
+from tfx_resampling.validate import shown
 
 # Relative error of the number of records that counts as none.
 _SIZE_TOLERANCE = 1e-9
@@ -110,7 +111,7 @@ def labeled_records(
     if size <= unlabeled_emitted:
         raise ValueError(
             f"size must exceed the {unlabeled_emitted:g} unlabeled records that an "
-            f"epoch emits, got {size!r}. Set unlabeled='drop' or a larger size."
+            f"epoch emits, got {shown(size)}. Set unlabeled='drop' or a larger size."
         )
     return size - unlabeled_emitted
 

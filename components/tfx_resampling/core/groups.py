@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_resampling.validate import check_choice, check_integer, check_text
+from tfx_resampling.validate import check_choice, check_integer, check_text, shown
 
 DTYPES = ("bytes", "int64", "float")
 
@@ -48,7 +48,7 @@ class Bucket:
             if not values or not increasing or not all(map(math.isfinite, values)):
                 raise ValueError(
                     f"boundaries of Bucket {self.name!r} must be increasing finite "
-                    f"numbers, got {self.boundaries!r}."
+                    f"numbers, got {shown(self.boundaries)}."
                 )
             object.__setattr__(self, "boundaries", values)
         else:
@@ -194,7 +194,7 @@ class Grouping:
                 for code, column in zip(group, columns)
             )
             if not in_range:
-                raise ValueError(f"group {group!r} has codes that no column has.")
+                raise ValueError(f"group {shown(group)} has codes that no column has.")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from tfx_resampling.validate import (
     check_number,
     check_type,
     parse_names,
+    shown,
 )
 
 SCHEMA_VERSION = 2
@@ -168,8 +169,8 @@ class Plan:
         check_choice("prediction", self.prediction, PREDICTIONS)
         if self.min_factor > self.max_factor:
             raise ValueError(
-                f"min_factor must be <= max_factor, got {self.min_factor!r} > "
-                f"{self.max_factor!r}."
+                f"min_factor must be <= max_factor, got {shown(self.min_factor)} > "
+                f"{shown(self.max_factor)}."
             )
         _ = Schedule.parse(self.schedule)
 

@@ -8,7 +8,7 @@ import dataclasses
 import numbers
 import re
 
-from tfx_resampling.validate import check_integer
+from tfx_resampling.validate import check_integer, shown
 
 # Above this the epochs of a schedule are not a plan for training but a typing error.
 LARGEST_EPOCHS = 10**6
@@ -53,7 +53,7 @@ class Schedule:
         if not is_integer or not lowest <= self.epochs <= highest:
             raise ValueError(
                 f"schedule must be {_FORMS}, got kind {self.kind!r} with epochs "
-                f"{self.epochs!r}."
+                f"{shown(self.epochs)}."
             )
 
     @classmethod

@@ -7,10 +7,13 @@ with two labels counts in two. A further named target is one more entry of `RULE
 import dataclasses
 import json
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from tfx_resampling.validate import shown
 
 Target = str | Mapping[str, int | float]
 
@@ -164,23 +167,27 @@ def _not_a_target(target: Any) -> str:
     return (
         f"target must be a mapping label -> share or count, or one of {list(RULES)} "
         f"({', '.join(numbered)} with a number, as in '{numbered[0]}:0.5'), got "
-        f"{target!r}."
+        f"{shown(target)}."
     )
 
 
 def _parse_mapping(target: Mapping) -> dict:
     for label, value in target.items():
         if not isinstance(label, str):
-            raise ValueError(f"target labels must be strings, got {label!r}.")
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            raise ValueError(f"target labels must be strings, got {shown(label)}.")
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or value < 0:
             raise ValueError(
                 f"target for label {label!r} must be a share or a count, finite and >= "
-                f"0, got {value!r}."
+                f"0, got {shown(value)}."
             )
     if not target:
         raise ValueError("target must name at least one label, got an empty mapping.")
-    return dict(target)
+    # NumPy's strings and numbers as Python's, which JSON takes.
+    return {
+        str(label): int(value) if isinstance(value, numbers.Integral) else float(value)
+        for label, value in target.items()
+    }
 
 
 def is_counts(target: Target) -> bool:
@@ -246,7 +253,7 @@ def fixed_factors(
         wanted = np.array([target.get(label, n) for label, n in zip(labels, counts)])
         if not wanted.any():
             raise ValueError(
-                f"target must leave some label more than 0, got {target!r}."
+                f"target must leave some label more than 0, got {shown(target)}."
             )
         factors = wanted / safe
     if kept is not None:

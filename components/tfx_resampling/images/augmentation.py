@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_resampling.validate import shown
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -41,9 +43,11 @@ class Augmentation:
         for name in ("shift", "brightness", "contrast", "crop", "noise"):
             value = getattr(self, name)
             if not 0 <= value < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, got {value!r}.")
+                raise ValueError(
+                    f"{name} must be from 0 to below 1, got {shown(value)}."
+                )
         if not 0 <= self.rotate <= 180:
-            raise ValueError(f"rotate must be from 0 to 180, got {self.rotate!r}.")
+            raise ValueError(f"rotate must be from 0 to 180, got {shown(self.rotate)}.")
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Augments one image [h, w, c], uint8 or floats from 0 to 1; seed int64 [2]."""

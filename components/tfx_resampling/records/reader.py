@@ -16,6 +16,7 @@ from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.fields import Parsed, Parsing
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
+from tfx_resampling.validate import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Shard:
     def __post_init__(self):
         if not 0 <= self.index < self.num_shards:
             raise ValueError(
-                f"index must be from 0 to {self.num_shards - 1}, got {self.index!r}."
+                f"index must be from 0 to {self.num_shards - 1}, got "
+                f"{shown(self.index)}."
             )
 
     def files(self, num_files: int) -> list[int]:

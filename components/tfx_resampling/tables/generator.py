@@ -28,7 +28,7 @@ from tfx_resampling.tables.weights import (
     group_loss_weights,
     group_weights,
 )
-from tfx_resampling.validate import check_integer
+from tfx_resampling.validate import check_integer, shown
 
 # The generator's own output structure.
 DEFAULT = "__default__"
@@ -443,7 +443,8 @@ def _parsed_repeat(repeat: Any) -> bool | int:
     if isinstance(repeat, (int, np.integer)) and (repeat >= 1 or repeat == -1):
         return True if repeat == -1 else int(repeat)
     raise ValueError(
-        f"repeat must be False, True (without end) or an integer >= 1, got {repeat!r}."
+        "repeat must be False, True (without end) or an integer >= 1, got "
+        f"{shown(repeat)}."
     )
 
 
@@ -460,7 +461,7 @@ def _chosen_seed(seed: Any) -> int:
         seed = secrets.randbelow(_SEEDS)
     else:
         raise ValueError(
-            f"seed must be an integer below 2**63, or None (random), got {seed!r}."
+            f"seed must be an integer below 2**63, or None (random), got {shown(seed)}."
         )
     logging.info("DataGenerator draws with the random seed %d.", seed)
     return seed

@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfx_resampling.validate import shown
+
 
 class EpochFeed:
     """Gives Keras the batches of a generator, in their own order.
@@ -46,7 +48,7 @@ class EpochFeed:
             if not 0 <= index < len(self._generator):
                 raise IndexError(
                     f"index must be from 0 to {len(self._generator) - 1}, got "
-                    f"{index!r}."
+                    f"{shown(index)}."
                 )
             if not self._is_fresh or index == 0:
                 self._start(0)

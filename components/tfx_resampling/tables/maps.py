@@ -15,7 +15,7 @@ from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.options import ImageOptions
 from tfx_resampling.records import graph_errors
 from tfx_resampling.tables.mapping import Sample
-from tfx_resampling.validate import check_choice
+from tfx_resampling.validate import check_choice, shown
 
 ON_ERROR = ("error", "skip")
 # Files that are skipped are named in the log up to this many; all are counted.
@@ -68,11 +68,11 @@ class OneHotEncoder(DataGeneratorMap):
         is_text = all(isinstance(c, str) for c in classes)
         if not classes or len(set(classes)) < len(classes):
             raise ValueError(
-                f"classes must be distinct, and at least one, got {classes!r}."
+                f"classes must be distinct, and at least one, got {shown(classes)}."
             )
         if not is_text and any(isinstance(c, (str, float)) for c in classes):
             raise ValueError(
-                f"classes must be all text or all integers, got {classes!r}."
+                f"classes must be all text or all integers, got {shown(classes)}."
             )
         self.classes = list(classes) if is_text else [int(c) for c in classes]
         self.input_key, self.output_key = input_key, output_key
@@ -88,7 +88,7 @@ class OneHotEncoder(DataGeneratorMap):
         if (flat.dtype == tf.string) != (self._dtype == tf.string):
             raise ValueError(
                 f"classes must have the type of {self.input_key!r}, "
-                f"{flat.dtype.name}, got {self.classes[:5]!r}."
+                f"{flat.dtype.name}, got {shown(self.classes[:5])}."
             )
         if self._dtype != tf.string:
             flat = tf.cast(flat, tf.int64)

@@ -15,6 +15,7 @@ from tfx_resampling.core.factors import record_factors
 from tfx_resampling.core.groups import Column, Grouping
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.tables.row_groups import Groups, Interval, plan_columns
+from tfx_resampling.validate import shown
 
 # How groups are weighed: `group_weights` has the table.
 Weighing = str | Mapping | Plan | Callable
@@ -127,7 +128,7 @@ def _unknown(weighing: Any) -> str:
     return (
         f"group weighing must be one of {list(WEIGHINGS)}, a target of the planner "
         f"({', '.join(targets.describe())}, or a mapping group -> share or count), a "
-        f"Plan, or a function of (count) or (count, group), got {weighing!r}."
+        f"Plan, or a function of (count) or (count, group), got {shown(weighing)}."
     )
 
 
@@ -159,7 +160,7 @@ def _called(function: Callable, counts: np.ndarray, keys: Sequence) -> np.ndarra
         except (TypeError, ValueError):
             raise ValueError(
                 "group weighing must return a number for each group, got "
-                f"{weight!r} for group {key!r} of {count} rows."
+                f"{shown(weight)} for group {key!r} of {count} rows."
             ) from None
     return np.array(weights)
 
@@ -204,11 +205,11 @@ def _checked(weights: np.ndarray, weighing: Weighing, keys: Sequence) -> np.ndar
         )
     never = [key for key, weight in zip(keys, weights.tolist()) if weight == 0]
     if never:
-        shown = ", ".join(repr(key) for key in never[:_NAMED])
+        names = ", ".join(repr(key) for key in never[:_NAMED])
         more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
         warnings.warn(
             f"Groups that are never drawn, since weighing {described!r} gives them "
-            f"weight 0: {shown}{more}.",
+            f"weight 0: {names}{more}.",
             stacklevel=2,
         )
     # First to at most 1: a sum of large weights might overflow.

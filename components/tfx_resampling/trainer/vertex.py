@@ -9,7 +9,7 @@ from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.trainer import executor as cloud_executor
 
 from tfx_resampling.trainer import component, executor
-from tfx_resampling.validate import check_names, check_text
+from tfx_resampling.validate import check_names, check_text, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,8 @@ class VertexTraining:
             )
         if not self.timeout_hours > 0:
             raise ValueError(
-                f"timeout_hours must be a number over 0, got {self.timeout_hours!r}."
+                "timeout_hours must be a number over 0, got "
+                f"{shown(self.timeout_hours)}."
             )
 
     @classmethod
