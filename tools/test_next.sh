@@ -26,16 +26,36 @@ mirror() {
   echo "${found%/}"
 }
 
+# Prints the program debootstrap; unpacks it first, by lists of packages of its own, if
+# this machine does not have it.
+find_debootstrap() {
+  own=$root.debootstrap
+  if command -v debootstrap || ls "$own/usr/sbin/debootstrap" 2>/dev/null; then
+    return
+  fi
+  command -v apt-get dpkg-deb >"$root.log" || return
+  rm -rf "$own"
+  mkdir -p "$own/lists/partial" "$own/archives/partial"
+  (
+    cd "$own"
+    options=(--quiet=2 -o "Dir::State::Lists=$own/lists" -o "Dir::Cache=$own"
+      -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update \
+      && apt-get "${options[@]}" download debootstrap \
+      && dpkg-deb --extract debootstrap_*.deb .
+  ) >"$root.log" 2>&1 && ls "$own/usr/sbin/debootstrap"
+}
+
 # Prints what is missing for a Debian 13 beside this system, if anything is.
 missing() {
   [ "$(id -u)" = 0 ] || { echo 'root is needed for a Debian 13 beside this system'; return; }
-  for program in unshare chroot wget; do
+  for program in unshare chroot; do
     command -v "$program" >/dev/null || { echo "no program $program"; return; }
   done
   unshare --mount --pid --fork mount -t proc proc /proc 2>/dev/null \
     || { echo 'this system lets root make no namespaces and mounts'; return; }
   [ ! -e "$root/made" ] || return 0
-  command -v debootstrap apt-get >/dev/null || { echo 'no program debootstrap'; return; }
+  command -v wget >/dev/null || { echo 'no program wget'; return; }
   mkdir -p "$root.probe"
   mknod "$root.probe/null" c 1 3 2>/dev/null && : 2>/dev/null >"$root.probe/null" \
     || { rm -rf "$root.probe"; echo "no device files can be made in $(dirname "$root")"; return; }
@@ -43,25 +63,8 @@ missing() {
   [ "$(df --output=avail --block-size=1G "$(dirname "$root")" | tail -n 1)" -ge $gigabytes ] \
     || { echo "less than $gigabytes GB in $(dirname "$root")"; return; }
   wget --quiet --tries=2 --timeout=20 --output-document=/dev/null \
-    "$(mirror)/dists/trixie/InRelease" || echo "no answer from $(mirror)"
-}
-
-# Prints the program debootstrap, or unpacks it first, with lists of packages of its own.
-find_debootstrap() {
-  if command -v debootstrap; then
-    return
-  fi
-  own=$root.debootstrap
-  rm -rf "$own"
-  mkdir -p "$own/lists/partial" "$own/archives/partial"
-  options=(--quiet=2 -o "Dir::State::Lists=$own/lists" -o "Dir::Cache=$own"
-    -o APT::Sandbox::User=root)
-  {
-    apt-get "${options[@]}" update
-    (cd "$own" && apt-get "${options[@]}" download debootstrap)
-    dpkg-deb --extract "$own"/debootstrap_*.deb "$own"
-  } >"$root.log" 2>&1 || fail "debootstrap cannot be downloaded: $root.log"
-  echo "$own/usr/sbin/debootstrap"
+    "$(mirror)/dists/trixie/InRelease" || { echo "no answer from $(mirror)"; return; }
+  find_debootstrap >/dev/null || echo "debootstrap cannot be downloaded: $root.log"
 }
 
 reason=$(missing)
@@ -81,7 +84,7 @@ if [ ! -e "$root/made" ]; then
   echo "Debian 13 in $root" >&2
   rm -rf "$root"
   mkdir -p "$root"
-  debootstrap=$(find_debootstrap)
+  debootstrap=$(find_debootstrap) || fail "debootstrap cannot be downloaded: $root.log"
   # pyfarmhash has no wheels; tests need git, and chromium for the report.
   DEBOOTSTRAP_DIR=${debootstrap%/sbin/debootstrap}/share/debootstrap \
     "$debootstrap" --variant=minbase \
