@@ -212,6 +212,7 @@ def _draw(path: str, done: Sequence[dict[str, Any]]) -> None:
     for row, name in zip(axes, names):
         arms = list(dict.fromkeys(run["arm"] for run in done if run["data"] == name))
         for axis, (title, bars, measure, correction) in zip(row, panels):
+            largest, smallest = 0.0, math.inf
             for i, bar in enumerate(bars):
                 group = bar if correction else "all"
                 values = [
@@ -226,6 +227,8 @@ def _draw(path: str, done: Sequence[dict[str, Any]]) -> None:
                     for arm in arms
                 ]
                 means = np.array([np.mean(each) for each in values])
+                largest = max(largest, means.max())
+                smallest = min(smallest, means.min())
                 around = np.abs(
                     [[np.min(each), np.max(each)] for each in values]
                     - means[:, np.newaxis]
@@ -235,7 +238,9 @@ def _draw(path: str, done: Sequence[dict[str, Any]]) -> None:
             axis.set_yticks(range(len(arms)), arms)
             axis.invert_yaxis()
             axis.set_title(f"{name}: {title}")
-            axis.legend()
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
+            if largest > 10 * smallest:
+                axis.set_xscale("log")
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)

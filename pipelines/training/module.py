@@ -177,6 +177,7 @@ class Candidates(keras_tuner.HyperModel):
     ):
         super().__init__()
         self._plan, self._data, self._space = plan, data, space
+        self._validation = data.validation(plan)  # The same of any plan of the labels.
 
     def build(self, hp) -> keras.Model:
         """Returns a model that is not yet trained."""
@@ -200,7 +201,7 @@ class Candidates(keras_tuner.HyperModel):
         return model.fit(
             self._data.training(stages.plan),
             steps_per_epoch=steps,
-            validation_data=self._data.validation(plan),
+            validation_data=self._validation,
             validation_steps=fn_args.eval_steps or None,
             callbacks=[*callbacks, *stages.callbacks()],
             **kwargs,

@@ -55,6 +55,7 @@ def test_stages_that_cannot_be(config, message):
         stages(**config)
 
 
+@pytest.mark.long
 def test_only_the_head_is_trained_in_the_second_stage():
     model: Any = module.build_model(3, (8, 8, 1))
     layers = [layer for layer in model.layers if layer.weights]
@@ -119,7 +120,7 @@ def test_a_search_that_cannot_be(search, message):
         module.search_space({"search": search})
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_four_trials(demo_data, one_epoch, tmp_path):
     """And the Trainer takes the best of them."""
     plan = one_epoch[0]

@@ -218,7 +218,7 @@ def prior_correction(
         notes.append(
             f"{correction.unseen:.0%} of the data have label sets that the plan never "
             "emits, or next to never: what a model says of these is a guess. Plan with "
-            "a min_factor of 0.05, or a target nearer to the natural one."
+            "a min_factor of 0.1, or a target nearer to the natural one."
         )
     return dataclasses.replace(
         correction,
