@@ -1,14 +1,16 @@
 """Encoded images to pixels, in the graph."""
 
 import functools
-from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tfx_resampling.images.bmp import padded
 from tfx_resampling.images.formats import FORMATS, JPEG, PNG, find_format
+from tfx_resampling.images.orientation import exif_orientation, is_turned, upright
 from tfx_resampling.options import ImageOptions
 
+# By which libjpeg reduces the sides of an image.
+_RATIOS = (1, 2, 4, 8)
 _DECODED = [kind.decoded for kind in FORMATS if kind.decoded]
 
 # TensorFlow visits each op of the branch of a condition that is not taken, unless it is
@@ -32,9 +34,10 @@ def decode_image(encoded: tf.Tensor, options: ImageOptions) -> tf.Tensor:
 
     Anything else is an error that names it. Grey asked of a colour image is its luma,
     0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, as in JPEG); colour asked of a grey one
-    is that grey three times. Alpha is dropped: the colour beneath it shows. EXIF
-    orientation, gamma and colour profiles are not applied. JPEG has no checksum:
-    damage within one may go unnoticed, a missing end does not.
+    is that grey three times. Alpha is dropped: the colour beneath it shows. A JPEG
+    stands upright, by its EXIF orientation, unless `options.orient` is off; gamma and
+    colour profiles are not applied. JPEG has no checksum: damage within one may go
+    unnoticed, a missing end does not.
 
     Args:
       encoded: string scalar, the bytes of the file.
@@ -44,21 +47,46 @@ def decode_image(encoded: tf.Tensor, options: ImageOptions) -> tf.Tensor:
       tf.errors.InvalidArgumentError: when run, if the image cannot be decoded;
         `describe` gives the reason.
     """
+    return scaled(decode_pixels(encoded, options), options.scale)
+
+
+def decode_pixels(encoded: tf.Tensor, options: ImageOptions) -> tf.Tensor:
+    """Returns what `decode_image` does before `scaled`: uint8, or float32 if "exact".
+
+    Of 8 bits, pixels are a quarter to put into a batch, which is then scaled at once.
+    """
+    size = None if options.size is None else tf.constant(list(options.size))
+    orientation = None
+    if options.orient:
+        orientation = exif_orientation(encoded)
+        if size is not None:
+            size = tf.where(is_turned(orientation), size[::-1], size)
+    is_fast = options.resize == "fast"
     # Nearly every image is one of these: one comparison stands before the decoder.
     is_common = tf.strings.substr(encoded, 0, 3) == [JPEG, PNG[:3]]
-    image = tf.cond(
+    image, sides = tf.cond(
         tf.reduce_any(is_common),
-        lambda: _decode_jpeg_or_png(encoded, options.channels),
+        lambda: _decode_jpeg_or_png(
+            encoded, options.channels, is_common[0], size if is_fast else None
+        ),
         lambda: _decode_other_or_refuse(encoded, options.channels),
     )
     image.set_shape([None, None, options.channels])
-    if options.size is not None:
-        image = _resized(image, options.size)
-    if options.scale is not None:
-        return tf.cast(image, tf.float32) * options.scale
-    if image.dtype == tf.uint8:
-        return image
-    return tf.saturate_cast(tf.round(image), tf.uint8)
+    if size is not None:
+        image = _resized(image, size, sides) if is_fast else _exact(image, size)
+    if orientation is not None:
+        image = upright(image, orientation)
+    sides = [None, None] if options.size is None else list(options.size)
+    return tf.ensure_shape(image, [*sides, options.channels])
+
+
+def scaled(pixels: tf.Tensor, scale: float | None) -> tf.Tensor:
+    """Returns pixels, uint8 or float32, times `scale`; None: uint8."""
+    if scale is not None:
+        return tf.cast(pixels, tf.float32) * scale
+    if pixels.dtype == tf.uint8:
+        return pixels
+    return tf.saturate_cast(tf.round(pixels), tf.uint8)
 
 
 @_not_inlined
@@ -89,13 +117,50 @@ def describe(encoded: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.equal(encoded, ""), "an empty string", failure)
 
 
-def _decode_jpeg_or_png(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """JPEG or PNG to uint8 [h, w, channels]."""
+def _decode_jpeg_or_png(
+    encoded: tf.Tensor, channels: int, is_jpeg: tf.Tensor, size: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """JPEG or PNG to uint8 [h, w, channels], and float32 [2], its height and width.
+
+    A JPEG is decoded at the least size that is not below `size`, int32 [2], if that is
+    given: its blocks of 8 x 8 give the means over 2 x 2, 4 x 4 or 8 x 8 pixels for less
+    than all pixels. Its sides are then 1/2, 1/4 or 1/8 as long, and of the last row and
+    column only a part may belong to the image.
+    """
+
+    def whole():
+        image = _in_channels(encoded, channels, is_jpeg, _decode)
+        return image, _sides(image)
+
+    if size is None:
+        return whole()
+    return tf.cond(is_jpeg, lambda: _decode_reduced(encoded, channels, size), whole)
+
+
+def _decode_reduced(encoded: tf.Tensor, channels: int, size: tf.Tensor):
+    sides = tf.io.extract_jpeg_shape(encoded)[:2]
+    which = tf.reduce_sum(
+        tf.cast(tf.reduce_min(sides // size) >= _RATIOS[1:], tf.int32)
+    )
+
+    def reduced(ratio):
+        def decode(encoded, channels):
+            return tf.io.decode_jpeg(encoded, channels, ratio=ratio)
+
+        return _in_channels(encoded, channels, tf.constant(True), decode)
+
+    branches = [functools.partial(reduced, ratio) for ratio in _RATIOS]
+    ratio = tf.cast(tf.gather(_RATIOS, which), tf.float32)
+    return tf.switch_case(which, branches), tf.cast(sides, tf.float32) / ratio
+
+
+def _in_channels(encoded: tf.Tensor, channels: int, is_jpeg: tf.Tensor, decode):
+    """JPEG or PNG to uint8 [h, w, channels] by `decode`, of (encoded, channels)."""
     if channels == 3:
-        return _decode(encoded, 3)
-    # The op makes no grey of CMYK, and of a colour PNG that has a gamma another grey.
+        return decode(encoded, 3)
+    # The ops make no grey of CMYK, and of a colour PNG that has a gamma another grey.
     is_cmyk_or_colour_png = tf.cond(
-        tf.strings.substr(encoded, 0, len(JPEG)) == JPEG,
+        is_jpeg,
         lambda: tf.io.extract_jpeg_shape(encoded)[2] == 4,
         # Colour types: RGB, palette, RGB with alpha.
         lambda: tf.reduce_any(
@@ -104,8 +169,8 @@ def _decode_jpeg_or_png(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     )
     return tf.cond(
         is_cmyk_or_colour_png,
-        lambda: _luma(_decode(encoded, 3)),
-        lambda: _decode(encoded, 1),
+        lambda: _luma(decode(encoded, 3)),
+        lambda: decode(encoded, 1),
     )
 
 
@@ -118,7 +183,7 @@ def _decode_other_or_refuse(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     # The op alone: tf.debugging.Assert adds a condition, 1 us even if not in need.
     is_known = tf.raw_ops.Assert(condition=tf.equal(refusal, ""), data=[refusal])
     with tf.control_dependencies([is_known]):
-        return tf.identity(image)
+        return tf.identity(image), _sides(image)
 
 
 @_not_inlined
@@ -148,16 +213,59 @@ def _decode_other(encoded: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tens
     return image if channels == 3 else _luma(image), refusal
 
 
-def _resized(image: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+def _sides(image: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.shape(image)[:2], tf.float32)
+
+
+def _resized(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """uint8 [h, w, c] to uint8 [*size, c], antialiased at little cost.
+
+    Where both sides shrink, by the mean over the area of each pixel: half the time of a
+    triangular filter.
+
+    Args:
+      image: the pixels.
+      size: int32 [2].
+      sides: float32 [2], height and width; less than those of `image` if its last row
+        or column is not all of the image.
+    """
+    goal = tf.cast(size, tf.float32)
+    is_whole = tf.reduce_all(tf.equal(sides, _sides(image)))
+
+    def filtered():
+        # As tf.image.resize, which knows of whole pixels only.
+        resized = tf.raw_ops.ScaleAndTranslate(
+            images=image[tf.newaxis],
+            size=size,
+            scale=goal / sides,
+            translation=[0.0, 0.0],
+            kernel_type="triangle",
+            antialias=True,
+        )
+        return resized[0]
+
+    resized = tf.cond(
+        is_whole & tf.reduce_all(sides >= goal),
+        lambda: tf.image.resize(image, size, method="area"),
+        lambda: tf.cond(
+            tf.reduce_any(sides > goal),
+            filtered,
+            lambda: tf.image.resize(image, size),
+        ),
+    )
+    # Within 0 and 255, as the pixels: they are weighted means.
+    return tf.cast(resized + 0.5, tf.uint8)
+
+
+def _exact(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """uint8 [h, w, c] to float32 [*size, c]; antialiasing takes longer than JPEG."""
     shrinks = tf.reduce_any(tf.shape(image)[:2] > size)
-    resized = tf.cond(
+    return tf.cond(
         shrinks,
         lambda: tf.image.resize(image, size, antialias=True),
         # Enlarged, the same to within 0.02 of 255; of equal size, unchanged.
         lambda: tf.image.resize(image, size),
     )
-    return tf.ensure_shape(resized, [*size, image.shape[2]])
 
 
 def _luma(image: tf.Tensor) -> tf.Tensor:

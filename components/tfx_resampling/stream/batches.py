@@ -192,7 +192,7 @@ class Batches:
         decoded = self._each(
             self._map(batches, self._parse), lambda batch: self._decode(batch, image)
         )
-        return self._map(decoded, lambda *row: self._judge(row[0], row[1], image.key))
+        return self._map(decoded, lambda *row: self._judge(row[0], row[1], image))
 
     def _each(self, batches: tf.data.Dataset, make) -> tf.data.Dataset:
         """Returns (batch, element) of the data set of one element that `make` makes."""
@@ -256,8 +256,10 @@ class Batches:
         encoded = (which, batch.x["image"], batch.x["seed"])
         # Not to decode is an error that no op can catch, but that ignore_errors leaves
         # out, and a missing number gives away.
+        # Without augmentation `_judge` scales them, as a batch: fewer bytes until then.
+        decoded = decode.decode_image if image.augment else decode.decode_pixels
         pixels = tf.data.Dataset.from_tensor_slices(encoded).map(
-            lambda i, encoded, seed: (i, decode.decode_image(encoded, image), seed),
+            lambda i, encoded, seed: (i, decoded(encoded, image), seed),
             num_parallel_calls=self._parallel,
             deterministic=True,
         )
@@ -281,7 +283,7 @@ class Batches:
             tf.data.Dataset.from_tensors((which[:0], none))
         )
 
-    def _judge(self, batch: Batch, decoded, key: str) -> Batch:
+    def _judge(self, batch: Batch, decoded, image: ImageOptions) -> Batch:
         """Raises where an image does not decode, or leaves it out."""
         x, y, origins, counts, weights = batch
         which, pixels = decoded
@@ -292,7 +294,7 @@ class Batches:
             row = _first_missing(which)
             hint = "Replace it, or set on_corrupt to skip."
             return [
-                *(f"{key} of ", record_name(origins[row], self._names)),
+                *(f"{image.key} of ", record_name(origins[row], self._names)),
                 *(" does not decode: it is ", decode.describe(x["image"][row]), ". "),
                 *(["Skipped ", num_missing, "."] if self._skip else [hint]),
             ]
@@ -300,6 +302,8 @@ class Batches:
         check = graph_errors.report_unless if self._skip else graph_errors.require
         with tf.control_dependencies([check(tf.equal(num_missing, 0), message)]):
             pixels = tf.identity(pixels)
+        if not image.augment:
+            pixels = decode.scaled(pixels, image.scale)
         if not self._skip:
             size = self._batch_size if self._drop_remainder else None
             pixels = tf.ensure_shape(pixels, [size, *pixels.shape[1:]])
