@@ -1,130 +1,208 @@
-"""Measures `input_fn` with images beside decoding the same images from memory.
+"""Measures `input_fn` with photographs beside what tutorials write, and its own parts.
 
-    python -m tests.benchmarks.bench_decode [--records N] [--side N] [--rounds N]
+    python -m tests.benchmarks.bench_decode [--photographs DIR] [--rounds N]
 
-JPEGs of 224 x 224 (quality 90, about 20 kB, smooth with noise) with one long-tailed
-label are resampled to a uniform target: with as many samples as there are records, and
-with a tenth as many, where ten records are read for one that is decoded. The limit is
-to decode the very JPEGs that come out, from memory, with all cores, and batch them.
-Ratios of samples per second, in turns in one process; the first round warms up.
+JPEGs of four sizes (quality 90, a long-tailed label) become 224 x 224 floats, resampled
+to a uniform target with as many samples as records, and with a tenth as many. Beside it:
 
-What was tried, as a ratio to what is: unbatch, map and batch instead of a data set per
-batch 0.87; one batch after the other 0.87; two batches at the same time 1.0; images of
-a batch in any order 1.0. Of a 224 x 224 image alone: dct_method INTEGER_ACCURATE 0.96
-to 1.0; tf.io.decode_jpeg instead of decode_image 1.0. Not kept because pixels change:
-fancy_upscaling off 1.0 to 1.03; for larger images, decoding at half the size 1.3 to 1.4
-and resizing without antialiasing 2.5. Copies of a record are not decoded together,
-since they are shuffled apart. Kept: no antialiasing where an image grows, 3 to 4 times.
+- the tutorial: per record a draw, `filter`, copies by `flat_map`, `shuffle`,
+  `decode_jpeg`, bilinear `tf.image.resize` (which does not antialias), `batch`; with a
+  tenth also `rejection_resample`, which drops only, and `sample_from_datasets`;
+- the sum of the parts: the seconds to read what is read, and the seconds to decode what
+  is emitted, from memory with all cores.
+
+Images per second of each, in turns in one process, after a round that warms up. The
+error is the root mean square of the difference to Pillow's antialiased resizing, of 255.
+
+Photographs are three that installed packages bring, mirrored until they are large
+enough, or the JPEGs of a folder, of which the middle is cut out.
 """
 
 import argparse
+import io
 import os
+import pathlib
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from tfx_resampling import ImageOptions, InputOptions, input_fn
 from tfx_resampling.images import decode
 from tfx_resampling.options import cores
 
-from tests.benchmarks import bench_data
+from tests.benchmarks import bench_data, peers
+from tests.images import image_files, photographs
 
-_GOAL = 0.95
-_BATCH = 64
-# Distinct images; records repeat them, with ids of their own.
-_DISTINCT = 256
+_KEY = "image/encoded"
+_TARGET = (224, 224)
+_BATCH = 32
+# Height and width, and how many times the rate of the tutorial is the goal.
+_SIZES = {(375, 500): 0.9, (480, 640): 1.1, (768, 1024): 1.1, (1536, 2048): 1.4}
+_GOAL_OF_PARTS = 0.95
+_DISTINCT = 24
 
 
-def jpegs(side: int) -> list:
-    """Returns distinct JPEGs, smooth with noise, as photographs are."""
-    rng = np.random.default_rng(0)
+def jpegs(height: int, width: int, folder: str | None) -> list[bytes]:
+    """Returns distinct JPEGs of this size."""
+    if folder is None:
+        return [
+            photographs.photograph(i % 3, height, width, offset=5 * (i // 3))
+            for i in range(_DISTINCT)
+        ]
     found = []
-    for _ in range(_DISTINCT):
-        coarse = rng.uniform(0, 255, [1, 7, 7, 3]).astype(np.float32)
-        smooth = tf.image.resize(coarse, [side, side], "bicubic")[0]
-        noisy = smooth + rng.normal(0, 8, [side, side, 3]).astype(np.float32)
-        pixels = tf.saturate_cast(noisy, tf.uint8)
-        found.append(tf.io.encode_jpeg(pixels, quality=90).numpy())
+    for path in sorted(pathlib.Path(folder).rglob("*.jp*g")):
+        image = Image.open(path).convert("RGB")
+        if image.height < height or image.width < width:
+            continue
+        scale = max(height / image.height, width / image.width)
+        shape = round(image.width * scale), round(image.height * scale)
+        image = image.resize(shape, Image.Resampling.LANCZOS)
+        image = image.crop((0, 0, width, height))
+        found.append(image_files.encoded(image, "JPEG", quality=90))
+        if len(found) == _DISTINCT:
+            break
+    if not found:
+        raise SystemExit(f"{folder} has no JPEG of {height} x {width} or more.")
     return found
 
 
-def from_memory(encoded: list, image: ImageOptions) -> tf.data.Dataset:
-    """Decodes images that are in memory with all cores: the limit."""
+def error(encoded: list[bytes], pixels: Callable[[tf.Tensor], tf.Tensor]) -> float:
+    """Returns the distance of pixels, 0 to 1, from Pillow's antialiased ones."""
+    squares = []
+    for one in encoded:
+        image = Image.open(io.BytesIO(one)).convert("RGB")
+        expected = image.resize(_TARGET[::-1], Image.Resampling.BILINEAR)
+        found = pixels(tf.constant(one)).numpy() * 255
+        squares.append(np.mean((found - np.asarray(expected)) ** 2))
+    return float(np.mean(np.sqrt(squares)))
+
+
+def from_memory(encoded: list[bytes], image: ImageOptions) -> tf.data.Dataset:
+    """Decodes images that are in memory, with all cores."""
     options = tf.data.Options()
     options.autotune.enabled = False
-    dataset = tf.data.Dataset.from_tensor_slices(encoded)
-    dataset = dataset.map(
-        lambda one: decode.decode_image(one, image),
+    dataset = tf.data.Dataset.from_tensor_slices(encoded).map(
+        lambda one: decode.decode_pixels(one, image),
         num_parallel_calls=cores(),
         deterministic=False,
     )
-    return dataset.batch(_BATCH).prefetch(2).with_options(options)
+    dataset = dataset.batch(_BATCH).map(
+        lambda batch: decode.scaled(batch, image.scale), num_parallel_calls=cores()
+    )
+    return dataset.prefetch(2).with_options(options)
 
 
-def rate(dataset: tf.data.Dataset) -> float:
-    """Returns the samples per second of one iteration."""
+def run(dataset: tf.data.Dataset) -> tuple[int, float]:
+    """Returns how many samples one iteration has, and its seconds."""
     samples, start = 0, time.perf_counter()
     for batch in dataset:
-        pixels = batch[0] if isinstance(batch, tuple) else batch
-        samples += pixels.shape[0]
-    return samples / (time.perf_counter() - start)
+        x = batch[0] if isinstance(batch, tuple) else batch
+        samples += int(x.shape[0])
+    return samples, time.perf_counter() - start
+
+
+def emitted(files: list[str], plan, options: InputOptions) -> list[bytes]:
+    """Returns the images of the samples that `input_fn` emits."""
+    spec = {_KEY: tf.io.FixedLenFeature([], tf.string)}
+    batches = input_fn(files, plan, batch_size=256, image=None, options=options)
+    parsed = [tf.io.parse_example(x["record"], spec)[_KEY] for x, _ in batches]
+    return tf.concat(parsed, axis=0).numpy().tolist()
+
+
+def compare(files: list[str], size: float, samples: int, rounds: int, goal: float):
+    """Prints how `input_fn` compares where `size` of the records are emitted."""
+    plan = bench_data.uniform_plan(files, size)
+    per_epoch = max(1, round(plan.predicted_records))
+    options = InputOptions(epochs=max(1, round(samples / per_epoch)))
+    scanned = plan.num_records * (options.epochs or 1)
+    image = ImageOptions(key=_KEY, size=_TARGET)
+    pixels = peers.tutorial_pixels(_KEY, _TARGET)
+    many = files * (options.epochs or 1)
+    contenders = {
+        "input_fn": input_fn(
+            files, plan, batch_size=_BATCH, image=image, options=options
+        ),
+        "tutorial": peers.filter_first(many, "", _BATCH, plan, scanned, pixels),
+        "read": peers.plain_read(files, "", _BATCH, options.epochs or 1),
+        "decode": from_memory(emitted(files, plan, options), image),
+    }
+    if size < 1:
+        # Both drop or repeat whole streams: as many samples as there are of ours.
+        part = len(many) and scanned
+        contenders["rejection_resample"] = peers.rejection(
+            many, "", _BATCH, plan, part, pixels
+        )
+        contenders["sample_from_datasets"] = peers.sample_from(
+            files, "", _BATCH, plan, max(_BATCH, samples // 4), pixels
+        )
+    runs = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, dataset in contenders.items():
+            found = run(dataset)
+            if number:
+                runs[name].append(found)
+    rates = {name: [n / seconds for n, seconds in own] for name, own in runs.items()}
+    parts = [
+        ours / n * (read + decoded)
+        for ours, (n, _), (_, read), (_, decoded) in zip(
+            rates["input_fn"], runs["input_fn"], runs["read"], runs["decode"]
+        )
+    ]
+    line = f"  {size:4.0%} emitted: {statistics.median(rates['input_fn']):7,.0f}/s"
+    print(f"{line}; {_verdict(parts, _GOAL_OF_PARTS)} of the sum of the parts")
+    for name in ("tutorial", "rejection_resample", "sample_from_datasets"):
+        if name in rates:
+            ratios = [ours / own for ours, own in zip(rates["input_fn"], rates[name])]
+            wanted = goal if (name, size) == ("tutorial", 1.0) else 1.0
+            median = statistics.median(rates[name])
+            print(f"{'':17}{_verdict(ratios, wanted)} times {name}, {median:,.0f}/s")
+    sys.stdout.flush()
+
+
+def _verdict(ratios: list[float], goal: float) -> str:
+    median = statistics.median(ratios)
+    met = "met" if median >= goal else "NOT met"
+    return f"{median:.2f} ({min(ratios):.2f} to {max(ratios):.2f}; {goal} {met})"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--samples", type=int, default=60_000, help="of one turn")
-    parser.add_argument("--side", type=int, default=224, help="pixels")
+    parser.add_argument("--photographs", help="folder of JPEGs, searched throughout")
+    parser.add_argument("--seconds", type=float, default=2.0, help="about, of a turn")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    image = ImageOptions(key="image/encoded", scale=1 / 255)
-    with tempfile.TemporaryDirectory() as directory:
-        contents = jpegs(args.side)
-        files = bench_data.build(
-            directory,
-            args.records,
-            record_bytes=len(contents[0]),
-            gzip=False,
-            contents=contents,
-        )
+    print(f"TensorFlow {tf.__version__} on {cores()} cores, to {_TARGET}.")
+    image = ImageOptions(size=_TARGET)
+    for (height, width), goal in _SIZES.items():
+        encoded = jpegs(height, width, args.photographs)
+        kilobytes = statistics.mean(map(len, encoded)) / 1e3
+        errors = [
+            error(encoded, lambda one: decode.decode_image(one, image)),
+            error(
+                encoded,
+                lambda one: tf.image.resize(tf.io.decode_jpeg(one, 3), _TARGET) / 255.0,
+            ),
+        ]
+        _, seconds = run(from_memory(encoded, image))
+        samples = max(64, round(args.seconds * len(encoded) / seconds))
         print(
-            f"{args.records:,} JPEGs of {args.side} x {args.side}, "
-            f"{sum(map(len, contents)) / len(contents) / 1e3:.0f} kB; "
-            f"TensorFlow {tf.__version__} on {cores()} cores.\n"
+            f"{height} x {width}, {kilobytes:.0f} kB: error {errors[0]:.2f}, of the "
+            f"tutorial {errors[1]:.2f}"
         )
-        for size in (1.0, 0.1):
-            plan = bench_data.uniform_plan(files, size)
-            epochs = max(1, round(args.samples / size / args.records))
-            options = InputOptions(epochs=epochs)
-            ours = input_fn(
-                files, plan, batch_size=_BATCH, image=image, options=options
+        with tempfile.TemporaryDirectory() as directory:
+            records = min(4 * samples, round(4e5 / kilobytes))
+            files = bench_data.build(
+                directory, records, round(kilobytes * 1e3), gzip=False, contents=encoded
             )
-            serialized = input_fn(
-                files, plan, batch_size=1_024, image=None, options=options
-            )
-            emitted = [
-                tf.io.parse_example(
-                    x["record"], {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
-                )["image/encoded"]
-                for x, _ in serialized
-            ]
-            limit = from_memory(tf.concat(emitted, axis=0).numpy().tolist(), image)
-            rates = [(rate(ours), rate(limit)) for _ in range(args.rounds + 1)][1:]
-            ratios = [one / other for one, other in rates]
-            median = statistics.median(ratios)
-            print(
-                f"{size:4.0%} emitted: {statistics.median(r for r, _ in rates):7,.0f} "
-                f"samples/s, from memory "
-                f"{statistics.median(r for _, r in rates):7,.0f}; ratio {median:.3f} "
-                f"({min(ratios):.3f} to {max(ratios):.3f}), goal {_GOAL} "
-                f"{'met' if median >= _GOAL else 'NOT met'}",
-                flush=True,
-            )
+            for size in (1.0, 0.1):
+                compare(files, size, samples, args.rounds, goal)
     return 0
 
 

@@ -8,6 +8,7 @@ Those that resample return batches (serialized record [batch], one-hot label
 [batch, labels]), as `input_fn` without images does, with the same large shuffle. They
 are treated kindly: they read in the quickest way that was found, they draw from a
 random number generator and not by a hash of each record, and they hand on no seeds.
+With `pixels` they decode, as every tutorial does, and batches have images.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ from tests.benchmarks import bench_data
 _BLOCK = 64
 _SHUFFLE = InputOptions().shuffle_records
 _AUTOTUNE = tf.data.AUTOTUNE
+
+# A serialized record [] -> its pixels.
+Pixels = Callable[[tf.Tensor], tf.Tensor]
 
 
 def plain_read(
@@ -51,7 +55,12 @@ def chunked_read(
 
 
 def textbook(
-    files: Sequence[str], compression: str, batch: int, plan: Plan, part: int
+    files: Sequence[str],
+    compression: str,
+    batch: int,
+    plan: Plan,
+    part: int,
+    pixels: Pixels | None = None,
 ) -> tf.data.Dataset:
     """Each of `part` records to a data set of its copies, in parallel, and flat_map."""
     draw = _draw(plan)
@@ -66,11 +75,16 @@ def textbook(
         .map(copies_of, num_parallel_calls=_AUTOTUNE, deterministic=False)
         .flat_map(lambda copies: copies)
     )
-    return _finish(samples, batch, plan)
+    return _finish(samples, batch, plan, pixels)
 
 
 def filter_first(
-    files: Sequence[str], compression: str, batch: int, plan: Plan, part: int
+    files: Sequence[str],
+    compression: str,
+    batch: int,
+    plan: Plan,
+    part: int,
+    pixels: Pixels | None = None,
 ) -> tf.data.Dataset:
     """`part` records, drawn in parallel; filter drops, flat_map then replicates."""
     draw = _draw(plan)
@@ -92,11 +106,16 @@ def filter_first(
         .filter(is_kept)
         .flat_map(replicate)
     )
-    return _finish(samples, batch, plan)
+    return _finish(samples, batch, plan, pixels)
 
 
 def rejection(
-    files: Sequence[str], compression: str, batch: int, plan: Plan, part: int
+    files: Sequence[str],
+    compression: str,
+    batch: int,
+    plan: Plan,
+    part: int,
+    pixels: Pixels | None = None,
 ) -> tf.data.Dataset:
     """`part` records through `Dataset.rejection_resample`, which cannot replicate.
 
@@ -121,11 +140,16 @@ def rejection(
         )
         .map(lambda label, sample: sample)
     )
-    return _finish(samples, batch, plan)
+    return _finish(samples, batch, plan, pixels)
 
 
 def sample_from(
-    files: Sequence[str], compression: str, batch: int, plan: Plan, part: int
+    files: Sequence[str],
+    compression: str,
+    batch: int,
+    plan: Plan,
+    part: int,
+    pixels: Pixels | None = None,
 ) -> tf.data.Dataset:
     """`part` samples drawn from a filtered stream per label, in the target's shares.
 
@@ -144,7 +168,7 @@ def sample_from(
         for wanted in range(len(plan.groups))
     ]
     samples = tf.data.Dataset.sample_from_datasets(streams, weights=list(plan.target))
-    return _finish(samples.take(part), batch, plan)
+    return _finish(samples.take(part), batch, plan, pixels)
 
 
 def _read(files: Sequence[str], compression: str) -> tf.data.Dataset:
@@ -157,13 +181,32 @@ def _read(files: Sequence[str], compression: str) -> tf.data.Dataset:
     )
 
 
-def _finish(samples: tf.data.Dataset, batch: int, plan: Plan) -> tf.data.Dataset:
-    def one_hot(records, labels):
-        return records, tf.one_hot(labels, len(plan.groups))
+def tutorial_pixels(key: str, size: tuple[int, int]) -> Pixels:
+    """Returns what tutorials decode by: `decode_jpeg`, bilinear `tf.image.resize`."""
+    spec = {key: tf.io.FixedLenFeature([], tf.string)}
 
+    def pixels(record):
+        encoded = tf.io.parse_single_example(record, spec)[key]
+        return tf.image.resize(tf.io.decode_jpeg(encoded, 3), size) / 255.0
+
+    return pixels
+
+
+def _finish(
+    samples: tf.data.Dataset, batch: int, plan: Plan, pixels: Pixels | None
+) -> tf.data.Dataset:
+    def one_hot(x, labels):
+        return x, tf.one_hot(labels, len(plan.groups))
+
+    samples = samples.shuffle(_SHUFFLE)
+    if pixels is not None:
+        samples = samples.map(
+            lambda record, label: (pixels(record), label),
+            num_parallel_calls=_AUTOTUNE,
+            deterministic=False,
+        )
     return (
-        samples.shuffle(_SHUFFLE)
-        .batch(batch)
+        samples.batch(batch)
         .map(one_hot, num_parallel_calls=_AUTOTUNE, deterministic=False)
         .prefetch(_AUTOTUNE)
     )

@@ -1,38 +1,21 @@
 """Resizing while decoding, against Pillow's antialiased one on photographs."""
 
 import io
-import pathlib
 
-import matplotlib
 import numpy as np
 import pytest
-import sklearn.datasets
 import tensorflow as tf
 from PIL import Image
 from tfx_resampling.images.decode import decode_image, decode_pixels
 from tfx_resampling.options import ImageOptions
 
 from tests.images import image_files
+from tests.images.photographs import photograph
 
 TARGET = (224, 224)
 SIZES = [(375, 500), (480, 640), (768, 1024), (1536, 2048)]
 # Neither 2 nor 4 divides them: of the last pixels a part only is of the image.
 ODD = [(449, 601), (683, 1024), (1539, 2049)]
-
-
-def photographs() -> list[np.ndarray]:
-    """Returns uint8 [h, w, 3], photographs that packages bring."""
-    bundled = sklearn.datasets.load_sample_images().images
-    sample = pathlib.Path(matplotlib.get_data_path(), "sample_data/grace_hopper.jpg")
-    return [*bundled, np.asarray(Image.open(sample).convert("RGB"))]
-
-
-def photograph(number: int, height: int, width: int, **options) -> bytes:
-    """Returns a JPEG: a photograph, mirrored at its edges until it is large enough."""
-    pixels = photographs()[number]
-    pixels = np.concatenate([pixels, pixels[:, ::-1]] * 3, axis=1)
-    pixels = np.concatenate([pixels, pixels[::-1]] * 3, axis=0)[:height, :width]
-    return image_files.encoded(Image.fromarray(pixels), "JPEG", quality=90, **options)
 
 
 def by_pillow(data: bytes, size=TARGET, mode: str = "RGB") -> np.ndarray:
