@@ -157,9 +157,7 @@ class ImageOptions:
             raise ValueError(f"scale must be above 0 or None, got {shown(self.scale)}.")
         check_choice("resize", self.resize, RESIZES)
         if not isinstance(self.orient, bool):
-            raise ValueError(
-                f"orient must be True or False, got {shown(self.orient)}."
-            )
+            raise ValueError(f"orient must be True or False, got {shown(self.orient)}.")
         if self.augment is not None and not callable(self.augment):
             raise ValueError(f"augment must be callable, got {self.augment!r}.")
 
