@@ -178,7 +178,9 @@ def _decode(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.io.decode_image(encoded, channels, expand_animations=False)
 
 
-def _decode_other_or_refuse(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+def _decode_other_or_refuse(
+    encoded: tf.Tensor, channels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     image, refusal = _decode_other(encoded, channels)
     # The op alone: tf.debugging.Assert adds a condition, 1 us even if not in need.
     is_known = tf.raw_ops.Assert(condition=tf.equal(refusal, ""), data=[refusal])
