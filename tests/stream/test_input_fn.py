@@ -13,7 +13,7 @@ from tfx_resampling.images.augmentation import Augmentation
 from tfx_resampling.monitoring.monitor import InputMonitor
 from tfx_resampling.options import ImageOptions, InputOptions
 from tfx_resampling.scan.count import count_labels
-from tfx_resampling.stream.input_fn import input_fn
+from tfx_resampling.stream.input_fn import _in_words, input_fn
 
 from tests import plans, tfrecords
 
@@ -492,3 +492,9 @@ class TestOtherRecords:
             mixed = tfrecords.write(folder / "mixed", [*records, *others])
             tfrecords.emitted(mixed, plan)
         assert len(tfrecords.emitted(other, plan.natural())) == 60
+
+
+@pytest.mark.fast
+def test_a_backup_is_of_the_same_words_whatever_numpy_wrote_it():
+    found = _in_words(ImageOptions(scale=np.float64(0.5)))
+    assert found == _in_words(ImageOptions(scale=0.5))

@@ -19,7 +19,7 @@ from tfx_resampling.shards.selection import select
 from tfx_resampling.stream.batches import Batches
 from tfx_resampling.stream.epochs import Epochs
 from tfx_resampling.stream.parsing import Parse
-from tfx_resampling.validate import check_integer
+from tfx_resampling.validate import check_integer, shown
 
 if TYPE_CHECKING:  # Else Keras would be loaded with it.
     from tfx_resampling.monitoring.monitor import InputMonitor
@@ -257,7 +257,7 @@ def _in_words(image: ImageOptions | None) -> str:
     if augment is not None and not dataclasses.is_dataclass(augment):
         augment = _name_of(augment)
     fields = {**vars(image), "augment": augment}
-    return ", ".join(f"{name}={value!r}" for name, value in fields.items())
+    return ", ".join(f"{name}={shown(value)}" for name, value in fields.items())
 
 
 def _name_of(function) -> str:
