@@ -247,6 +247,11 @@ def planned(plan: tr.Plan, values: Mapping[str, Any]) -> tr.Plan:
             "a plan can be made again only if it has the options that it was made "
             "with: plan.provenance['options']."
         )
+    if not all(float(n).is_integer() for n in plan.label_sets.values()):
+        logging.warning(
+            "The plan has a sample of its label sets: what is planned of these is not "
+            "exact."
+        )
     known_by = {"identity": plan.identity, "key_features": plan.key_features}
     config = tr.PlannerConfig(**{**options, **known_by, **chosen})
     return tr.make_plan(plan.label_counts(), config)
