@@ -18,7 +18,6 @@ _RUN = {"fast": {"fast"}, "suite": {"fast", "long"}, "nightly": {"nightly"}}
 # Files that share a fixture of the session that takes long to make: one worker's.
 _GROUPS = {
     "tests/pipelines/test_run_local.py": "pipelines",
-    "tests/kubeflow/test_environment.py": "pipelines",
     "tests/kubeflow/test_execute.py": "pipelines",
     "tests/scan/test_count.py": "corpus",
     "tests/stream/test_epochs.py": "corpus",

@@ -183,6 +183,7 @@ def test_oversampling_drops_nothing_and_reaches_the_target(target):
     assert smaller.distance > plan.distance + 1e-5
 
 
+@pytest.mark.nightly
 def test_the_closest_oversampling_where_max_factor_keeps_it_from_the_target():
     options = dict(target="uniform", size="oversample")
     plan = plan_of(OVERLAPPING, max_factor=5, **options)

@@ -10,7 +10,8 @@ import yaml
 
 from tests.environments import PINS, REPOSITORY
 
-pytestmark = pytest.mark.long
+# `make image-test` builds the image; tests/install has clean environments in the suite.
+pytestmark = pytest.mark.nightly
 
 # In the clean environment: imports every name that the spec mentions, as TFX's entry
 # point does it, and says where the package came from.

@@ -85,6 +85,7 @@ def test_workers_together_have_what_one_has(tmp_path, expected, num_files, num_w
     assert min(part.total() for part in found) > expected.total() / num_workers / 2
 
 
+@pytest.mark.nightly
 def test_more_workers_than_records_are_no_error(tmp_path):
     name = tfrecords.write(tmp_path / "x", RECORDS[3:4])
     plan = plans.make("abc", [1, 1, 2])

@@ -120,6 +120,7 @@ def test_the_service_sends_every_sample_of_every_epoch_once(
     assert samples(files, service=service, **epochs) == samples(files, **epochs)
 
 
+@pytest.mark.nightly
 def test_images_are_decoded_and_augmented_by_the_workers(service, files):
     image = ImageOptions(augment=Augmentation(shift=0.2, brightness=0.3))
 
@@ -190,6 +191,7 @@ def test_an_error_of_a_worker_reaches_the_consumer(service, tmp_path):
         samples([name], service=service)
 
 
+@pytest.mark.nightly
 def test_samples_of_a_killed_worker_are_lost_and_none_comes_twice(files, tmp_path):
     expected = samples(files, epochs=3)
     ports = [processes.free_port() for _ in range(2)]

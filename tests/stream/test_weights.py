@@ -131,7 +131,9 @@ def test_groups_have_weights(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("on_corrupt", ["error", "skip"])
+@pytest.mark.parametrize(
+    "on_corrupt", ["error", pytest.param("skip", marks=pytest.mark.nightly)]
+)
 def test_images_and_features_have_weights(tmp_path, on_corrupt):
     image = image_files.jpeg()
     records = [

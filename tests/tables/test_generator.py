@@ -94,6 +94,7 @@ def test_counts_follow_the_weights_at_every_prefix():
         assert np.abs(lags).max() < 1
 
 
+@pytest.mark.nightly
 @pytest.mark.long
 def test_a_process_ends_whose_iterator_is_global():
     code = (
