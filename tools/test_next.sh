@@ -18,11 +18,10 @@ fail() {
   exit 1
 }
 
-# The mirror of this machine, where it is a Debian.
+# The mirror of this machine, where it is a Debian; else nothing: debootstrap knows one.
 mirror() {
   found=$(apt-get indextargets 'Created-By: Packages' 'Origin: Debian' \
     'Component: main' --format '$(REPO_URI)' 2>/dev/null | head -n 1 || true)
-  found=${found:-http://deb.debian.org/debian}
   echo "${found%/}"
 }
 
@@ -62,8 +61,9 @@ missing() {
   rm -rf "$root.probe"
   [ "$(df --output=avail --block-size=1G "$(dirname "$root")" | tail -n 1)" -ge $gigabytes ] \
     || { echo "less than $gigabytes GB in $(dirname "$root")"; return; }
-  wget --quiet --tries=2 --timeout=20 --output-document=/dev/null \
-    "$(mirror)/dists/trixie/InRelease" || { echo "no answer from $(mirror)"; return; }
+  from=$(mirror)
+  [ -z "$from" ] || wget --quiet --tries=2 --timeout=20 --output-document=/dev/null \
+    "$from/dists/trixie/InRelease" || { echo "no answer from $from"; return; }
   find_debootstrap >/dev/null || echo "debootstrap cannot be downloaded: $root.log"
 }
 
@@ -89,7 +89,7 @@ if [ ! -e "$root/made" ]; then
   DEBOOTSTRAP_DIR=${debootstrap%/sbin/debootstrap}/share/debootstrap \
     "$debootstrap" --variant=minbase \
     --include=ca-certificates,g++,git,make,python3-dev,python3-venv \
-    trixie "$root" "$(mirror)" >"$root.log" 2>&1 || fail "debootstrap failed: $root.log"
+    trixie "$root" $(mirror) >"$root.log" 2>&1 || fail "debootstrap failed: $root.log"
   touch "$root/made"
 fi
 

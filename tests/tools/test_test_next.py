@@ -45,7 +45,10 @@ def test_a_machine_that_can(tmp_path):
         ({"unshare": "exit 1"}, "this system lets root make no namespaces and mounts"),
         ({"mknod": "exit 1"}, "no device files can be made in {0}"),
         ({"df": "echo Avail; echo 3"}, "less than 6 GB in {0}"),
-        ({"wget": "exit 4"}, "no answer from http://deb.debian.org/debian"),
+        (
+            {"wget": "exit 4", "apt-get": "echo http://mirror.test/debian/"},
+            "no answer from http://mirror.test/debian",
+        ),
         ({"debootstrap": None}, "debootstrap cannot be downloaded: {0}/root.log"),
     ],
 )
