@@ -1,7 +1,8 @@
 """What the command lines of this folder share."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
@@ -20,6 +21,27 @@ def pairs(
                 f"{option.opts[0]} must be of the form NAME=VALUE, got {text!r}."
             )
     return dict(text.split("=", 1) for text in texts)
+
+
+def stages(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of deferred balancing to a command."""
+    for option in (
+        click.option(
+            "--second-stage",
+            type=click.Choice(["all", "head"]),
+            default="all",
+            help="What is trained after these: all of the model, or its last layer.",
+        ),
+        click.option(
+            "--natural-epochs",
+            type=int,
+            default=0,
+            help="Epochs of natural data before those of the plan (deferred "
+            "balancing).",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def run(

@@ -88,18 +88,7 @@ def _flags() -> list[click.Option]:
     "--eval-steps", type=int, default=0, help="Validation batches, 0 for all."
 )
 @click.option("--batch-size", type=int, default=64)
-@click.option(
-    "--natural-epochs",
-    type=int,
-    default=0,
-    help="Epochs of natural data before those of the plan (deferred balancing).",
-)
-@click.option(
-    "--second-stage",
-    type=click.Choice(["all", "head"]),
-    default="all",
-    help="What is trained after these: all of the model, or its last layer.",
-)
+@command_line.stages
 @click.option("--image-size", type=(int, int), default=(32, 32), metavar="H W")
 @click.option(
     "--tuner-trials",

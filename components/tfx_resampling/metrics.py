@@ -155,31 +155,18 @@ def _of_outputs(
     return result
 
 
-def _computations(
-    name: str = NAME,
+def _combined(
+    combiner: type["_OfLabels"],
+    name: str,
     eval_config=None,
     model_names: list[str] | None = None,
     output_names: list[str] | None = None,
     example_weighted: bool = False,
 ) -> list[metric_types.MetricComputation]:
+    """Returns what a combiner computes."""
     return _of_outputs(
         lambda key, config: [
-            metric_types.MetricComputation([key], None, _Combiner(key, config))
-        ],
-        *(name, eval_config, model_names, output_names, example_weighted),
-    )
-
-
-def _loss_computations(
-    name: str = LOG_LOSS,
-    eval_config=None,
-    model_names: list[str] | None = None,
-    output_names: list[str] | None = None,
-    example_weighted: bool = False,
-) -> list[metric_types.MetricComputation]:
-    return _of_outputs(
-        lambda key, config: [
-            metric_types.MetricComputation([key], None, _LossCombiner(key, config))
+            metric_types.MetricComputation([key], None, combiner(key, config))
         ],
         *(name, eval_config, model_names, output_names, example_weighted),
     )
@@ -439,6 +426,11 @@ class _LossCombiner(_OfLabels):
             output[self._label_key(self._key.name, i)] = float(loss)
             output[self._label_key(CALIBRATION, i)] = float(ratio)
         return output
+
+
+# TFMA asks a function for its arguments, and names them: a combiner is none of these.
+_computations = functools.partial(_combined, _Combiner)
+_loss_computations = functools.partial(_combined, _LossCombiner)
 
 
 def average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:

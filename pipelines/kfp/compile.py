@@ -125,18 +125,7 @@ def _mapping(_: click.Context, option: click.Parameter, text: str) -> dict[str, 
     callback=_mapping,
     help="YAML file, or JSON, of fields of InputOptions: how training reads records.",
 )
-@click.option(
-    "--natural-epochs",
-    type=int,
-    default=0,
-    help="Epochs of natural data before those of the plan (deferred balancing).",
-)
-@click.option(
-    "--second-stage",
-    type=click.Choice(["all", "head"]),
-    default="all",
-    help="What is trained after these: all of the model, or its last layer.",
-)
+@command_line.stages
 @click.option("--image-size", type=(int, int), default=(32, 32), metavar="H W")
 @click.option("--min-average-precision", type=float, default=0.0)
 @click.option("--min-tail-average-precision", type=float, default=0.0)

@@ -35,6 +35,7 @@ from tfx.components.tuner.component import TunerFnResult
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 from tfx_resampling import artifacts, report
+from tfx_resampling.calibration.prior import MOST_UNSEEN
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision import labels
 from tfx_resampling.images import decode
@@ -43,9 +44,6 @@ from tfx_resampling.validate import check_choice, check_integer, check_names
 REALISED_FILE = "realised_labels.json"
 SECOND_STAGES = ("all", "head")
 LEARNING_RATE = 1e-3
-# Share of the data in label sets that the plan never emits, above which probabilities
-# are left as they are.
-MOST_UNSEEN = 0.01
 # What a Tuner chooses, from and to. The target is "power:Q", of exponent Q.
 SEARCH = {
     "target_exponent": (0.0, 1.0),

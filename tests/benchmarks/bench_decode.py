@@ -39,6 +39,7 @@ from tfx_resampling.images import decode
 from tfx_resampling.options import cores
 
 from tests.benchmarks import bench_data, peers
+from tests.benchmarks.measuring import quiet_stderr, verdict
 from tests.images import image_files, photographs
 
 _KEY = "image/encoded"
@@ -102,11 +103,13 @@ def from_memory(encoded: list[bytes], image: ImageOptions) -> tf.data.Dataset:
 
 def run(dataset: tf.data.Dataset) -> tuple[int, float]:
     """Returns how many samples one iteration has, and its seconds."""
-    samples, start = 0, time.perf_counter()
-    for batch in dataset:
-        x = batch[0] if isinstance(batch, tuple) else batch
-        samples += int(x.shape[0])
-    return samples, time.perf_counter() - start
+    samples = 0
+    with quiet_stderr():
+        start = time.perf_counter()
+        for batch in dataset:
+            x = batch[0] if isinstance(batch, tuple) else batch
+            samples += int(x.shape[0])
+        return samples, time.perf_counter() - start
 
 
 def emitted(files: list[str], plan, options: InputOptions) -> list[bytes]:
@@ -126,20 +129,24 @@ def compare(files: list[str], size: float, samples: int, rounds: int, goal: floa
     image = ImageOptions(key=_KEY, size=_TARGET)
     pixels = peers.tutorial_pixels(_KEY, _TARGET)
     many = files * (options.epochs or 1)
+
+    def tutorial(samples: tf.data.Dataset) -> tf.data.Dataset:
+        return peers.batches(samples, _BATCH, plan, pixels)
+
     contenders = {
         "input_fn": input_fn(
             files, plan, batch_size=_BATCH, image=image, options=options
         ),
-        "tutorial": peers.filter_first(many, "", _BATCH, plan, scanned, pixels),
+        "tutorial": tutorial(peers.filter_first(many, "", plan, scanned)),
         "read": peers.plain_read(files, "", _BATCH, options.epochs or 1),
         "decode": from_memory(emitted(files, plan, options), image),
     }
     if size < 1:
-        contenders["rejection_resample"] = peers.rejection(
-            many, "", _BATCH, plan, scanned, pixels
+        contenders["rejection_resample"] = tutorial(
+            peers.rejection(many, "", plan, scanned)
         )
-        contenders["sample_from_datasets"] = peers.sample_from(
-            files, "", _BATCH, plan, max(_BATCH, samples // 4), pixels
+        contenders["sample_from_datasets"] = tutorial(
+            peers.sample_from(files, "", plan, max(_BATCH, samples // 4))
         )
     runs = {name: [] for name in contenders}
     for number in range(rounds + 1):
@@ -155,20 +162,14 @@ def compare(files: list[str], size: float, samples: int, rounds: int, goal: floa
         )
     ]
     line = f"  {size:4.0%} emitted: {statistics.median(rates['input_fn']):7,.0f}/s"
-    print(f"{line}; {_verdict(parts, _GOAL_OF_PARTS)} of the sum of the parts")
+    print(f"{line}; {verdict(parts, _GOAL_OF_PARTS)} of the sum of the parts")
     for name in ("tutorial", "rejection_resample", "sample_from_datasets"):
         if name in rates:
             ratios = [ours / own for ours, own in zip(rates["input_fn"], rates[name])]
             wanted = goal if (name, size) == ("tutorial", 1.0) else 1.0
             median = statistics.median(rates[name])
-            print(f"{'':17}{_verdict(ratios, wanted)} times {name}, {median:,.0f}/s")
+            print(f"{'':17}{verdict(ratios, wanted)} times {name}, {median:,.0f}/s")
     sys.stdout.flush()
-
-
-def _verdict(ratios: list[float], goal: float) -> str:
-    median = statistics.median(ratios)
-    met = "met" if median >= goal else "NOT met"
-    return f"{median:.2f} ({min(ratios):.2f} to {max(ratios):.2f}; {goal} {met})"
 
 
 def main() -> int:
@@ -184,10 +185,7 @@ def main() -> int:
         kilobytes = statistics.mean(map(len, encoded)) / 1e3
         errors = [
             error(encoded, lambda one: decode.decode_image(one, image)),
-            error(
-                encoded,
-                lambda one: tf.image.resize(tf.io.decode_jpeg(one, 3), _TARGET) / 255.0,
-            ),
+            error(encoded, lambda one: peers.tutorial_decode(one, _TARGET)),
         ]
         _, seconds = run(from_memory(encoded, image))
         samples = max(64, round(args.seconds * len(encoded) / seconds))

@@ -107,22 +107,25 @@ def contenders(files: Sequence[str], gzip: bool, plan, readers_only: bool) -> li
     if readers_only:
         return found
     part = min(_SCANNED_PART, plan.num_records)
-    resample = (files, compression, _BATCH, plan)
+
+    def resampled(peer, records: int):
+        return peers.batches(peer(files, compression, plan, records), _BATCH, plan)
+
     return found + [
-        Contender("map + flat_map", peers.textbook(*resample, part), part, goal=25),
+        Contender("map + flat_map", resampled(peers.textbook, part), part, goal=25),
         Contender(
-            "filter + flat_map", peers.filter_first(*resample, part), part, goal=15
+            "filter + flat_map", resampled(peers.filter_first, part), part, goal=15
         ),
         Contender(
             "rejection_resample",
-            peers.rejection(*resample, part),
+            resampled(peers.rejection, part),
             part,
             goal=150,
             by_emitted=True,
         ),
         Contender(
             "sample_from_datasets",
-            peers.sample_from(*resample, _DRAWN_PART),
+            resampled(peers.sample_from, _DRAWN_PART),
             0,
             goal=20,
             by_emitted=True,

@@ -62,7 +62,7 @@ class Run:
 def measure(contender: Contender, rarest: int) -> Run:
     """Iterates a contender once; `rarest` is the column of the rarest label."""
     emitted, with_rarest = 0, None
-    with _quiet_stderr():
+    with quiet_stderr():
         iterator = iter(contender.dataset)
         start = time.perf_counter()
         for batch in iterator:
@@ -77,7 +77,7 @@ def measure(contender: Contender, rarest: int) -> Run:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Drops what C++ prints: `rejection_resample` tells its rejection rate ten times.
 
     Errors are not lost: they are Python exceptions as well.
@@ -135,11 +135,14 @@ def _comparison(contender: Contender, ours: Sequence[Run], peer: Sequence[Run]) 
             ratios.append(our_run.emit_rate / peer_run.emit_rate)
     if not ratios:
         return "emitted nothing"
+    unit = " by samples/s" if contender.by_emitted else ""
+    return verdict(ratios, contender.goal, unit)
+
+
+def verdict(ratios: Sequence[float], goal: float | None, unit: str = "") -> str:
+    """Returns the median of ratios, from where to where they are, and of a goal."""
     median = statistics.median(ratios)
-    text = f"{median:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    if contender.by_emitted:
-        text += " by samples/s"
-    if contender.goal is not None:
-        verdict = "met" if median >= contender.goal else "NOT met"
-        text += f", goal {contender.goal:g} {verdict}"
+    text = f"{median:.2f} ({min(ratios):.2f} to {max(ratios):.2f}){unit}"
+    if goal is not None:
+        text += f", goal {goal:g} {'met' if median >= goal else 'NOT met'}"
     return text

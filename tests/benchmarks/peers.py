@@ -1,14 +1,15 @@
 """What else one would write with tf.data: the peers of the input benchmark.
 
-Arguments are the files of `bench_data`, their compression ("" or "GZIP"), samples per
-batch, and of those that only read how often they read everything, of those that
+Arguments are the files of `bench_data`, their compression ("" or "GZIP"), and of those
+that only read the samples per batch and how often they read everything, of those that
 resample a plan of single labels and how many records they scan.
 
-Those that resample return batches (serialized record [batch], one-hot label
-[batch, labels]), as `input_fn` without images does, with the same large shuffle. They
-are treated kindly: they read in the quickest way that was found, they draw from a
-random number generator and not by a hash of each record, and they hand on no seeds.
-With `pixels` they decode, as every tutorial does, and batches have images.
+Those that resample return samples (serialized record, place of its label), of which
+`batches` makes batches (serialized record [batch], one-hot label [batch, labels]), as
+`input_fn` without images does, with the same large shuffle. They are treated kindly:
+they read in the quickest way that was found, they draw from a random number generator
+and not by a hash of each record, and they hand on no seeds. With `pixels` batches have
+images, decoded as every tutorial does.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,12 +56,7 @@ def chunked_read(
 
 
 def textbook(
-    files: Sequence[str],
-    compression: str,
-    batch: int,
-    plan: Plan,
-    part: int,
-    pixels: Pixels | None = None,
+    files: Sequence[str], compression: str, plan: Plan, part: int
 ) -> tf.data.Dataset:
     """Each of `part` records to a data set of its copies, in parallel, and flat_map."""
     draw = _draw(plan)
@@ -69,22 +65,16 @@ def textbook(
         label, copies = draw(record)
         return tf.data.Dataset.from_tensors((record, label)).repeat(copies)
 
-    samples = (
+    return (
         _read(files, compression)
         .take(part)
         .map(copies_of, num_parallel_calls=_AUTOTUNE, deterministic=False)
         .flat_map(lambda copies: copies)
     )
-    return _finish(samples, batch, plan, pixels)
 
 
 def filter_first(
-    files: Sequence[str],
-    compression: str,
-    batch: int,
-    plan: Plan,
-    part: int,
-    pixels: Pixels | None = None,
+    files: Sequence[str], compression: str, plan: Plan, part: int
 ) -> tf.data.Dataset:
     """`part` records, drawn in parallel; filter drops, flat_map then replicates."""
     draw = _draw(plan)
@@ -95,7 +85,7 @@ def filter_first(
     def replicate(record, label, copies):
         return tf.data.Dataset.from_tensors((record, label)).repeat(copies)
 
-    samples = (
+    return (
         _read(files, compression)
         .take(part)
         .map(
@@ -106,16 +96,10 @@ def filter_first(
         .filter(is_kept)
         .flat_map(replicate)
     )
-    return _finish(samples, batch, plan, pixels)
 
 
 def rejection(
-    files: Sequence[str],
-    compression: str,
-    batch: int,
-    plan: Plan,
-    part: int,
-    pixels: Pixels | None = None,
+    files: Sequence[str], compression: str, plan: Plan, part: int
 ) -> tf.data.Dataset:
     """`part` records through `Dataset.rejection_resample`, which cannot replicate.
 
@@ -124,7 +108,7 @@ def rejection(
     not filtered, by its own design.
     """
     label_of = _label(plan)
-    samples = (
+    return (
         _read(files, compression)
         .take(part)
         .map(
@@ -140,16 +124,10 @@ def rejection(
         )
         .map(lambda label, sample: sample)
     )
-    return _finish(samples, batch, plan, pixels)
 
 
 def sample_from(
-    files: Sequence[str],
-    compression: str,
-    batch: int,
-    plan: Plan,
-    part: int,
-    pixels: Pixels | None = None,
+    files: Sequence[str], compression: str, plan: Plan, part: int
 ) -> tf.data.Dataset:
     """`part` samples drawn from a filtered stream per label, in the target's shares.
 
@@ -168,7 +146,7 @@ def sample_from(
         for wanted in range(len(plan.groups))
     ]
     samples = tf.data.Dataset.sample_from_datasets(streams, weights=list(plan.target))
-    return _finish(samples.take(part), batch, plan, pixels)
+    return samples.take(part)
 
 
 def _read(files: Sequence[str], compression: str) -> tf.data.Dataset:
@@ -181,20 +159,27 @@ def _read(files: Sequence[str], compression: str) -> tf.data.Dataset:
     )
 
 
+def tutorial_decode(encoded: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Decodes as tutorials do: `decode_jpeg`, bilinear `tf.image.resize`; 0 to 1."""
+    return tf.image.resize(tf.io.decode_jpeg(encoded, 3), size) / 255.0
+
+
 def tutorial_pixels(key: str, size: tuple[int, int]) -> Pixels:
-    """Returns what tutorials decode by: `decode_jpeg`, bilinear `tf.image.resize`."""
+    """Returns `tutorial_decode` of the images of records."""
     spec = {key: tf.io.FixedLenFeature([], tf.string)}
 
     def pixels(record):
         encoded = tf.io.parse_single_example(record, spec)[key]
-        return tf.image.resize(tf.io.decode_jpeg(encoded, 3), size) / 255.0
+        return tutorial_decode(encoded, size)
 
     return pixels
 
 
-def _finish(
-    samples: tf.data.Dataset, batch: int, plan: Plan, pixels: Pixels | None
+def batches(
+    samples: tf.data.Dataset, batch: int, plan: Plan, pixels: Pixels | None = None
 ) -> tf.data.Dataset:
+    """Returns shuffled batches of what one of the peers gives, decoded by `pixels`."""
+
     def one_hot(x, labels):
         return x, tf.one_hot(labels, len(plan.groups))
 

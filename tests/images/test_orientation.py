@@ -15,7 +15,7 @@ from tests.images import image_files
 TAG = 0x0112
 
 
-def exif(orientation: int, endian: str = "<", **more) -> bytes:
+def exif(orientation: int, endian: str = "<") -> bytes:
     found = Image.Exif()
     found.endian = endian
     found[0x010F] = "A maker"  # Comes before it, with its text after the entries.
@@ -27,8 +27,8 @@ def segment(marker: int, content: bytes) -> bytes:
     return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
 
 
-def oriented(orientation: int, image=image_files.RGB, **options) -> bytes:
-    return image_files.jpeg(image, exif=exif(orientation), **options)
+def oriented(orientation: int, image=image_files.RGB) -> bytes:
+    return image_files.jpeg(image, exif=exif(orientation))
 
 
 def by_pillow(data: bytes, size=None) -> np.ndarray:

@@ -27,8 +27,8 @@ from tfx_resampling.validate import check_choice, check_number, check_type, show
 # Probabilities this near to 0 and 1 are taken for it; float32 knows none nearer.
 _LEAST = 1e-7
 # Repeat factor below which a model has seen next to nothing of a label set, and the
-# share of the data in such sets that is worth a note.
-_UNSEEN_FACTOR, _UNSEEN_SHARE = 0.01, 0.01
+# share of the data in such sets above which there is a note.
+_UNSEEN_FACTOR, MOST_UNSEEN = 0.01, 0.01
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -214,7 +214,7 @@ def prior_correction(
         correction, shift=natural - correction(trained_logits)
     )
     losses = _losses(correction, natural, log_factors)
-    if correction.unseen > _UNSEEN_SHARE:
+    if correction.unseen > MOST_UNSEEN:
         notes.append(
             f"{correction.unseen:.0%} of the data have label sets that the plan never "
             "emits, or next to never: what a model says of these is a guess. Plan with "

@@ -59,10 +59,9 @@ class LabelSets:
         The key of records without a label is "". Weights have six digits, whole ones
         all of theirs.
         """
-        rows = np.split(self.indices, self.indptr[1:-1])
         found = sorted(
             (-weight, sorted(row.tolist()))
-            for row, weight in zip(rows, self.weights.tolist())
+            for row, weight in zip(self._rows(), self.weights.tolist())
         )
         return {
             " ".join(map(str, row)): round(-weight)
@@ -70,6 +69,10 @@ class LabelSets:
             else float(f"{-weight:.6g}")
             for weight, row in found
         }
+
+    def _rows(self) -> list[np.ndarray]:
+        """Returns the labels of each set."""
+        return np.split(self.indices, self.indptr[1:-1])
 
     def sampled(self, most: int, counts: np.ndarray) -> "LabelSets":
         """Returns at most so many sets, whose weights stand for all of them.
@@ -105,7 +108,7 @@ class LabelSets:
         is_taken = np.zeros(len(order), bool)
         is_taken[order] = np.diff(steps, prepend=0) > 0
         taken = np.flatnonzero(is_taken | certain)
-        rows = np.split(self.indices, self.indptr[1:-1])
+        rows = self._rows()
         return LabelSets.from_sets(
             [rows[i] for i in taken], self.weights[taken] / chances[taken]
         )

@@ -73,7 +73,8 @@ def decode_pixels(encoded: tf.Tensor, options: ImageOptions) -> tf.Tensor:
     )
     image.set_shape([None, None, options.channels])
     if size is not None:
-        image = _resized(image, size, sides) if is_fast else _exact(image, size)
+        resize = _resized if is_fast else _filtered
+        image = resize(image, size, sides)
     if orientation is not None:
         image = upright(image, orientation)
     sides = [None, None] if options.size is None else list(options.size)
@@ -223,7 +224,21 @@ def _resized(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     """uint8 [h, w, c] to uint8 [*size, c], antialiased at little cost.
 
     Where both sides shrink, by the mean over the area of each pixel: half the time of a
-    triangular filter.
+    triangular filter. Arguments as of `_filtered`.
+    """
+    is_whole = tf.reduce_all(tf.equal(sides, _sides(image)))
+    shrinks = tf.reduce_all(sides >= tf.cast(size, tf.float32))
+    resized = tf.cond(
+        is_whole & shrinks,
+        lambda: tf.image.resize(image, size, method="area"),
+        lambda: _filtered(image, size, sides),
+    )
+    # Within 0 and 255, as the pixels: they are weighted means.
+    return tf.cast(resized + 0.5, tf.uint8)
+
+
+def _filtered(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """uint8 [h, w, c] to float32 [*size, c] by a triangular filter, slower than JPEG.
 
     Args:
       image: the pixels.
@@ -232,9 +247,8 @@ def _resized(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
         or column is not all of the image.
     """
     goal = tf.cast(size, tf.float32)
-    is_whole = tf.reduce_all(tf.equal(sides, _sides(image)))
 
-    def filtered():
+    def antialiased():
         # As tf.image.resize, which knows of whole pixels only.
         resized = tf.raw_ops.ScaleAndTranslate(
             images=image[tf.newaxis],
@@ -246,25 +260,9 @@ def _resized(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
         )
         return resized[0]
 
-    resized = tf.cond(
-        is_whole & tf.reduce_all(sides >= goal),
-        lambda: tf.image.resize(image, size, method="area"),
-        lambda: tf.cond(
-            tf.reduce_any(sides > goal),
-            filtered,
-            lambda: tf.image.resize(image, size),
-        ),
-    )
-    # Within 0 and 255, as the pixels: they are weighted means.
-    return tf.cast(resized + 0.5, tf.uint8)
-
-
-def _exact(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """uint8 [h, w, c] to float32 [*size, c]; antialiasing takes longer than JPEG."""
-    shrinks = tf.reduce_any(tf.shape(image)[:2] > size)
     return tf.cond(
-        shrinks,
-        lambda: tf.image.resize(image, size, antialias=True),
+        tf.reduce_any(sides > goal),
+        antialiased,
         # Enlarged, the same to within 0.02 of 255; of equal size, unchanged.
         lambda: tf.image.resize(image, size),
     )

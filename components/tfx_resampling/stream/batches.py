@@ -254,17 +254,17 @@ class Batches:
         """
         which = tf.range(tf.shape(batch.origins, tf.int64)[0])
         encoded = (which, batch.x["image"], batch.x["seed"])
+        augment = image.augment
+        # Without augmentation `_judge` scales them, as a batch: fewer bytes until then.
+        decoded = decode.decode_pixels if augment is None else decode.decode_image
         # Not to decode is an error that no op can catch, but that ignore_errors leaves
         # out, and a missing number gives away.
-        # Without augmentation `_judge` scales them, as a batch: fewer bytes until then.
-        decoded = decode.decode_image if image.augment else decode.decode_pixels
         pixels = tf.data.Dataset.from_tensor_slices(encoded).map(
             lambda i, encoded, seed: (i, decoded(encoded, image), seed),
             num_parallel_calls=self._parallel,
             deterministic=True,
         )
         pixels = pixels.ignore_errors()
-        augment = image.augment
         if augment is not None and not isinstance(augment, Augmentation):
             # A user's may have conditions that AutoGraph is to convert.
             augment = tf.__internal__.autograph.tf_convert(augment, self._autograph)
@@ -302,7 +302,7 @@ class Batches:
         check = graph_errors.report_unless if self._skip else graph_errors.require
         with tf.control_dependencies([check(tf.equal(num_missing, 0), message)]):
             pixels = tf.identity(pixels)
-        if not image.augment:
+        if image.augment is None:
             pixels = decode.scaled(pixels, image.scale)
         if not self._skip:
             size = self._batch_size if self._drop_remainder else None
