@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench bench-next docs clean
+.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench bench-next soak docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -113,6 +113,9 @@ bench-next: $(INSTALLED) ## Speed of the input here and on the newest TFX, in De
 	  $$there $(PYTHON) -m tests.benchmarks.bench_input --readers-only --rounds 3 && \
 	  $$there $(PYTHON) -m tests.benchmarks.bench_start || exit 1; \
 	done; done
+
+soak: $(INSTALLED) ## Epochs over epochs for 30 minutes (or MINUTES=): memory, descriptors, counts
+	$(PYTHON) -m tests.benchmarks.soak --minutes $(or $(MINUTES),30)
 
 docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict

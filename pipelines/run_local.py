@@ -172,9 +172,11 @@ def _run(
     """Runs the pipeline and returns the text of its results."""
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
     from tfx import v1 as tfx
+    from tfx_resampling.beam.arguments import check_arguments
 
     from pipelines import demo_data, find_data, pipeline, results
 
+    check_arguments(beam_arguments)
     planner = _from_flags(PlannerConfig, options)
     input_options = _from_flags(InputOptions, options)
     if data:

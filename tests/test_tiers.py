@@ -21,7 +21,7 @@ _TOGETHER = {
         "beam/external_sort beam/read beam/resample_options beam/shard_files"
     ),
     "cli/test_cli": (
-        "cli/apply cli/check cli/common cli/diff cli/main cli/plan "
+        "beam/arguments cli/apply cli/check cli/common cli/diff cli/main cli/plan "
         "errors filesystem scan/audit"
     ),
     "images/test_decode": "images/bmp images/formats",

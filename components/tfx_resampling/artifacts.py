@@ -13,10 +13,9 @@ from tfx.orchestration import data_types
 from tfx.orchestration.experimental.interactive import visualizations
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
-from tfx.utils import io_utils
 
-from tfx_resampling import report
-from tfx_resampling.core.plan import PLAN_FILE, Plan
+from tfx_resampling import filesystem, report
+from tfx_resampling.core.plan import MAX_BYTES, PLAN_FILE, Plan
 from tfx_resampling.records import files
 from tfx_resampling.validate import parse_names
 
@@ -38,10 +37,13 @@ def plan_uri(artifact_uri: str) -> str:
 
 
 def write_plan(plan: Plan, artifact_uri: str) -> str:
-    """Writes `plan.json` into the artifact's directory and returns its path."""
+    """Writes `plan.json` into the artifact's directory and returns its path.
+
+    Whole or not at all; one that is there, of a try before, is replaced.
+    """
     fileio.makedirs(artifact_uri)
     path = plan_uri(artifact_uri)
-    io_utils.write_string_file(path, plan.to_json())
+    filesystem.write_bytes(path, plan.to_json().encode(), overwrite=True)
     return path
 
 
@@ -67,10 +69,9 @@ def read_plan(source: str | types.Artifact) -> Plan:
             f"no plan at {path!r}. It is written by ResamplePlanner; was its artifact "
             "deleted?"
         )
-    with fileio.open(path, "rb") as file:
-        text = file.read().decode()
+    contents = filesystem.read_bytes(path, MAX_BYTES)
     try:
-        return Plan.from_json(text)
+        return Plan.from_json(contents)
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
 

@@ -4,23 +4,54 @@ It takes seconds to import, and files of the command line are mostly local.
 """
 
 import contextlib
+import errno
 import os
 import uuid
 
+# Errors of file systems that have no hard links.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
-def read_bytes(path: str) -> bytes:
-    """Returns the contents of a file."""
+
+def read_bytes(path: str, limit: int | None = None) -> bytes:
+    """Returns the contents of a file.
+
+    Args:
+      path: the file.
+      limit: how many bytes it may have; None: any number.
+
+    Raises:
+      ValueError: it has more; the message names it.
+    """
+    # Of a device or a pipe nobody knows the size before it is read.
+    size = -1 if limit is None else limit + 1
     if "://" not in path:
         with open(path, "rb") as file:
-            return file.read()
-    import tensorflow as tf
+            contents = file.read(size)
+    else:
+        import tensorflow as tf
 
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read()
+        with tf.io.gfile.GFile(path, "rb") as file:
+            contents = file.read(size)
+    if limit is not None and len(contents) > limit:
+        raise ValueError(f"{path!r} must have at most {limit:,} bytes, but has more.")
+    return contents
 
 
-def write_bytes(path: str, contents: bytes) -> None:
-    """Writes a file; a local one whole or not at all."""
+def write_bytes(path: str, contents: bytes, overwrite: bool = False) -> None:
+    """Writes a file; a local one whole or not at all.
+
+    A symbolic link is never followed: it is there, and to overwrite replaces it.
+
+    Args:
+      path: the file.
+      contents: what it is to have.
+      overwrite: whether to replace a file of that name.
+
+    Raises:
+      FileExistsError: there is one, and it is not to be overwritten.
+    """
+    if not overwrite:
+        check_absent(path)
     if "://" in path:
         import tensorflow as tf
 
@@ -29,12 +60,36 @@ def write_bytes(path: str, contents: bytes) -> None:
         return
     temporary = f"{path}.{uuid.uuid4().hex}"
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(contents)
-        os.replace(temporary, path)
+        if overwrite or not _linked(temporary, path):
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+def check_absent(path: str) -> None:
+    """Raises FileExistsError if there is a file, a directory or a link of that name."""
+    if "://" not in path:
+        is_there = os.path.lexists(path)
+    else:
+        import tensorflow as tf
+
+        is_there = tf.io.gfile.exists(path)
+    if is_there:
+        raise FileExistsError(errno.EEXIST, "exists already", path)
+
+
+def _linked(temporary: str, path: str) -> bool:
+    """Gives a file its name unless there is one; returns False if it cannot."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
 
 
 def is_file(path: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from tfx_resampling.validate import (
     check_choice,
     check_integer,
+    check_known,
     check_names,
     check_text,
     check_type,
@@ -17,6 +18,11 @@ from tfx_resampling.validate import (
 COMPRESSIONS = ("auto", "", "GZIP", "ZLIB")
 ON_CORRUPT = ("error", "skip")
 RESIZES = ("fast", "exact")
+
+_IN_RUN_FN = (
+    "Make the options in run_fn, where values are known; the Trainer hands them to it "
+    "in custom_config."
+)
 
 _AUTOTUNE = -1  # As tf.data.AUTOTUNE.
 
@@ -74,6 +80,7 @@ class InputOptions:
     service_job: str | None = None
 
     def __post_init__(self):
+        check_known(self, _IN_RUN_FN)
         for name in ("epochs", "chunk_size", "num_parallel_calls"):
             check_integer(name, getattr(self, name), 1, optional=True)
         check_integer("cycle_length", self.cycle_length, 1)
@@ -142,6 +149,7 @@ class ImageOptions:
     augment: Callable[..., Any] | None = None
 
     def __post_init__(self):
+        check_known(self, _IN_RUN_FN)
         check_text("key", self.key)
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {shown(self.channels)}.")

@@ -3,21 +3,118 @@
 A message says which value broke which rule. Imports nothing of the package.
 """
 
+import dataclasses
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+# What TFX knows only when a pipeline runs, and the modules that have it.
+_LATE = ("RuntimeParameter", "Placeholder")
+
+
+def printable(text: str) -> str:
+    """Returns the text with every control character escaped, bidirectional ones too.
+
+    They would break a table, or turn around what follows them. The two joiners stay:
+    emoji and Persian are written with them, and they do no harm.
+    """
+    keep = "\u200c\u200d"
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
 def shown(value: Any) -> str:
     """Returns `repr` of a value, with NumPy's scalars in it as Python's.
 
-    NumPy 2 writes them as "np.float64(0.5)", NumPy 1 as "0.5".
+    NumPy 2 writes them as "np.float64(0.5)", NumPy 1 as "0.5". A runtime parameter of
+    TFX is named, instead of the JSON that it is written as.
     """
     return repr(_plain(value))
 
 
+class _Named:
+    """What is written in other words than those of its own class."""
+
+    def __init__(self, words: str):
+        self._words = words
+
+    def __repr__(self) -> str:
+        return self._words
+
+
+def _late_name(value: Any) -> str | None:
+    """Returns what a value is called that is known when a pipeline runs, or None."""
+    for kind in type(value).__mro__:
+        if kind.__name__ in _LATE and kind.__module__.partition(".")[0] == "tfx":
+            name = getattr(value, "name", None)
+            return kind.__name__ + (f" {name!r}" if isinstance(name, str) else "")
+    return None
+
+
+def check_known(options: Any, way_out: str) -> None:
+    """Raises ValueError if a field has a value that is known when a pipeline runs.
+
+    Args:
+      options: a dataclass.
+      way_out: what to do instead; "{name}" in it is the field.
+    """
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        parts = [value]
+        if isinstance(value, Mapping):
+            parts = list(value.values())
+        elif isinstance(value, (list, tuple)):
+            parts = list(value)
+        for part in parts:
+            if found := _late_name(part):
+                where = "" if part is value else "in it "
+                raise ValueError(
+                    f"{field.name} must be known when {type(options).__name__} is "
+                    f"made, got {where}{found}, whose value comes when the pipeline "
+                    f"runs. {way_out.format(name=field.name)}"
+                )
+
+
+def parse_object(what: str, text: str | bytes, most: int) -> dict[str, Any]:
+    """Returns a JSON object, read strictly.
+
+    Args:
+      what: what it is, for messages.
+      text: its text; as bytes, in UTF-8.
+      most: how long it may be.
+
+    Raises:
+      ValueError: longer, no JSON object, a name twice, or text that is no Unicode.
+        Numbers may be infinite.
+    """
+    if len(text) > most:
+        raise ValueError(f"{what} must have at most {most:,} bytes, got {len(text):,}.")
+    try:
+        text = text.decode() if isinstance(text, bytes) else text
+        value = json.loads(text, object_pairs_hook=_distinct)
+        if "\\ud" in text.lower():  # Halves of characters.
+            _ = json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError(f"{what} is not JSON of ours: too many levels.") from None
+    except ValueError as error:
+        raise ValueError(f"{what} is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object, got a {type(value).__name__}.")
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice")
+    return values
+
+
 def _plain(value: Any) -> Any:
+    if late := _late_name(value):
+        return _Named(late)
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         return value.item()
     if type(value) in (list, tuple):
@@ -77,6 +174,17 @@ def check_text(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a string that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty string, got {shown(value)}.")
+
+
+def check_unicode(name: str, values: Iterable[str]) -> None:
+    """Raises ValueError if a string has half of a character, which no file can hold."""
+    for value in values:
+        try:
+            _ = value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"{name} must be Unicode, got {value[:100]!r}, which has a surrogate."
+            ) from None
 
 
 def check_type(name: str, value: Any, *kinds: type) -> None:

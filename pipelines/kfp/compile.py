@@ -157,6 +157,7 @@ def cli(
     # Importing TFX takes seconds; --help and wrong flags should not wait for it.
     import_tensorflow()
     from tfx_resampling import InputOptions, PlannerConfig, VertexTraining
+    from tfx_resampling.beam.arguments import check_arguments
 
     from pipelines import pipeline
     from pipelines.kfp.spec import compile_pipeline
@@ -164,6 +165,7 @@ def cli(
 
     fields = [field.name for field in dataclasses.fields(PlannerConfig)]
     check_names("fields of --planner", planner, fields)
+    check_arguments(beam_args)
     root = pipeline_root.rstrip("/")
     training = {"image": image, **vertex_training} if vertex_training else None
     options = pipeline.PipelineOptions(

@@ -54,6 +54,16 @@ def write(files, output_dir, plan=PLAN, **options):
     return found[output_dir]
 
 
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+def test_no_files_are_an_error_and_no_directory(tmp_path, mode):
+    target = str(tmp_path / "out")
+    with pytest.raises(Exception, match="there are no names of files"):
+        with beam.Pipeline() as pipeline:
+            names = pipeline | beam.Create([])
+            _ = names | WriteResampled(PLAN, target, ResampleOptions(mode=mode))
+    assert not os.path.exists(target)
+
+
 def read(directory) -> list:
     """Returns the records of all shards, in order."""
     found = []

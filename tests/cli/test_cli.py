@@ -1,5 +1,6 @@
 """The command line, run within this process."""
 
+import errno
 import glob
 import json
 import os
@@ -11,6 +12,8 @@ import time
 
 import numpy as np
 import pytest
+from tfx_resampling import filesystem
+from tfx_resampling.beam.arguments import check_arguments
 from tfx_resampling.cli import common, main
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.scan import audit, count
@@ -92,7 +95,7 @@ def test_every_option_of_the_planner_is_a_flag(run, pattern):
     }
     code, _, errors = run(
         *("plan", "--examples", pattern, "--label-key", "label"),
-        *("--group-by", '[{"name": "image/id", "boundaries": [300]}]'),
+        *("--group-by", '[{"name": "image/id", "boundaries": [300]}]', "--overwrite"),
     )
     assert (code, errors) == (0, "")
     assert len(Plan.from_json(open("plan.json").read()).groups) == 2
@@ -111,7 +114,7 @@ def test_plan_of_statistics_is_that_of_examples(run, pattern, tmp_path):
         ("--statistics", split.parent),
         ("--examples", single[0]),
     ):
-        assert run("plan", *source, "--label-key", "label")[0] == 0
+        assert run("plan", *source, "--label-key", "label", "--overwrite")[0] == 0
         made.append(Plan.from_json(open("plan.json").read()))
     assert len({plan.factors for plan in made}) == 1
     assert made[0].counts == (150, 50)
@@ -150,7 +153,7 @@ class TestNarrowTerminals:
         return ["plan", "--examples", pattern, "--label-key=label"]
 
     @pytest.mark.parametrize("size", [3, 4])
-    @pytest.mark.parametrize("width", [40, 80, 100])
+    @pytest.mark.parametrize("width", [40, 60, 80, 100])
     def test_no_number_of_targets_is_cut(self, run, terminal, flags, size, width):
         targets = [f"--target={target}" for target in self.TARGETS[:size]]
         _, wide, _ = run(*flags, *targets)
@@ -235,6 +238,84 @@ def test_diff(run, plan_file, pattern):
     _, output, _ = run("diff", plan_file, "other.json", "--json")
     assert json.loads(output)["fields"]["seed"] == [0, 1]
     assert run("diff", plan_file, plan_file)[1] == "no difference\n"
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "directory"])
+def test_outputs_that_are_there_are_left_alone(run, tmp_path, kind):
+    (tmp_path / "plan.json").write_text(plans.make("ab", [1.0, 0.5]).to_json())
+    mine = tmp_path / "mine"
+    if kind != "dangling link":
+        mine.write_text("mine")
+    out = tmp_path / "out"
+    if kind == "file":
+        out.write_text("mine")
+    elif kind == "directory":
+        out.mkdir()
+    else:
+        out.symlink_to(mine)
+    before = sorted(os.listdir("."))
+    for option in ("--html", "--png"):
+        code, _, errors = run("show", "plan.json", option, "out")
+        assert code == 2 and "'out' exists already. Give --overwrite" in errors
+    code, _, errors = run(
+        *("plan", "--examples", "/no/*", "--label-key=l", "--output=out")
+    )
+    # Before anything is counted.
+    assert code == 2 and "'out' exists already" in errors
+    assert sorted(os.listdir(".")) == before
+    if kind == "directory":
+        return
+    assert run("show", "plan.json", "--html", "out", "--overwrite")[0] == 0
+    # What the link led to is not touched: the link is replaced.
+    assert not out.is_symlink() and "<!DOCTYPE html>" in out.read_text()
+    assert mine.exists() == (kind != "dangling link")
+    assert kind == "dangling link" or mine.read_text() == "mine"
+
+
+@pytest.mark.fast
+def test_what_comes_into_being_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(filesystem, "check_absent", lambda path: out.write_text("x"))
+    with pytest.raises(FileExistsError):
+        filesystem.write_bytes(str(out), b"y")
+    assert out.read_text() == "x" and os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.fast
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise OSError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    filesystem.write_bytes(str(tmp_path / "out"), b"y")
+    assert (tmp_path / "out").read_bytes() == b"y" and os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        (
+            "--direct_num_worker=2",
+            "unknown --beam-arg '--direct_num_worker=2'. Is it --direct_num_workers",
+        ),
+        ("--nonsense", "unknown --beam-arg '--nonsense'. Beam has no such option"),
+        ("direct_num_workers=2", "unknown --beam-arg 'direct_num_workers=2'"),
+        ("--direct_num_workers=two", "invalid int value: 'two'"),
+    ],
+)
+def test_arguments_that_beam_would_ignore(run, plan_file, pattern, argument, message):
+    flags = ["--examples", pattern, "--output", "out", f"--beam-arg={argument}"]
+    code, _, errors = run("apply", plan_file, *flags)
+    assert code == 2 and message in errors and errors.count("\n") == 1
+    assert os.listdir(".") == ["plan.json"]
+
+
+@pytest.mark.fast
+def test_arguments_of_a_job_server_are_its_own():
+    check_arguments(["--runner=FlinkRunner", "--parallelism=20"])
+    check_arguments(["--runner=DirectRunner", "--experiments=use_runner_v2"])
 
 
 class TestCheck:
@@ -471,7 +552,7 @@ def test_check_names_duplicates(run, tmp_path):
     code, _, errors = run("plan", *flags)
     assert code == 2 and "2,000 records have 40 identities" in errors
     for seed in range(8):
-        options = ["--on-duplicates=warn", f"--seed={seed}"]
+        options = ["--on-duplicates=warn", f"--seed={seed}", "--overwrite"]
         assert run("plan", *flags, *options)[0] == 0
         code, output, _ = run("check", "plan.json", "--examples", "part-*", "--json")
         found = json.loads(output)

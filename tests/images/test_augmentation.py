@@ -86,13 +86,30 @@ def test_shifts_repeat_the_border_and_stay_within_bounds():
 
 def test_brightness_and_contrast_stay_within_their_bounds():
     grey = tf.fill([4, 4, 1], 0.5)
-    half = tf.concat([tf.zeros([4, 2, 1]), tf.ones([4, 2, 1])], axis=1)
+    half = tf.concat([tf.fill([4, 2, 1], 0.3), tf.fill([4, 2, 1], 0.7)], axis=1)
     for seed in seeds(20):
         brighter = Augmentation(brightness=0.2)(grey, seed).numpy()
         assert np.ptp(brighter) == 0 and 0.3 <= brighter[0, 0, 0] <= 0.7
         stronger = Augmentation(contrast=0.3)(half, seed).numpy()
-        assert 0.7 - 1e-6 <= np.ptp(stronger) <= 1.3 + 1e-6
+        assert 0.4 * 0.7 - 1e-6 <= np.ptp(stronger) <= 0.4 * 1.3 + 1e-6
         assert stronger.mean() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_pixels_stay_within_the_range_of_the_image():
+    strong = dict(brightness=0.9, contrast=0.9, noise=0.5)
+    board = np.indices([8, 8]).sum(0)[..., np.newaxis] % 2
+    for largest, dtype in ((1, np.float32), (255, np.float32), (255, np.uint8)):
+        image = (board * largest).astype(dtype)
+        results = [Augmentation(**strong)(image, seed).numpy() for seed in seeds(10)]
+        assert min(r.min() for r in results) == 0
+        assert max(r.max() for r in results) == largest
+
+
+def test_floats_from_0_to_255_change_as_much_as_those_from_0_to_1():
+    augment = Augmentation(brightness=0.3, contrast=0.3, noise=0.05)
+    for number in range(5):
+        one, other = (augment(x, seed(number)) for x in (IMAGE, 255 * IMAGE))
+        assert np.abs(one - other / 255).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", ["shift", "brightness", "contrast"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 import tensorflow_data_validation as tfdv
@@ -107,6 +108,43 @@ def test_runtime_parameters_are_accepted(statistics):
 def test_wrong_options_fail_when_the_component_is_built(statistics, options, message):
     with pytest.raises(ValueError, match=message):
         tr.ResamplePlanner(statistics, **options)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda late: tr.PlannerConfig("y", max_factor=late),
+            "max_factor must be known when PlannerConfig is made, got RuntimeParameter "
+            "'late', .* Give it to the component: ResamplePlanner(max_factor=...)",
+        ),
+        (
+            lambda late: tr.PlannerConfig("y", target={"a": late}),
+            "target must be known .* got in it RuntimeParameter 'late'",
+        ),
+        (
+            lambda late: tr.ResampleOptions(epochs=late),
+            "epochs must be known .* Resampler(epochs=...)",
+        ),
+        (lambda late: tr.InputOptions(epochs=late), "epochs must be .* in run_fn"),
+        (lambda late: tr.ImageOptions(size=(late, 8)), "size must be .* in run_fn"),
+        (
+            lambda late: tr.ResamplePlanner(
+                channel_utils.as_channel([standard_artifacts.ExampleStatistics()]),
+                **{"label_key": "y", "group_by": late},
+            ),
+            "group_by must be known when the pipeline is built, .* got "
+            "RuntimeParameter 'late'. Give its value.",
+        ),
+    ],
+)
+def test_a_runtime_parameter_where_it_is_not_taken(make, message):
+    late = tfx.dsl.experimental.RuntimeParameter(name="late", ptype=str)
+    with pytest.raises(ValueError) as raised:
+        make(late)
+    text = str(raised.value)
+    assert re.match(message.replace("(", r"\(").replace(")", r"\)"), text), text
+    assert "__class__" not in text and "\n" not in text
 
 
 RECORDS = [example(y=["a"])] * 60 + [example(y=["b"])] * 30 + [example(y=["c"])] * 10

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx_resampling import errors
 from tfx_resampling.core.config import PlannerConfig
 from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.images.augmentation import Augmentation
@@ -16,6 +17,7 @@ from tfx_resampling.scan.count import count_labels
 from tfx_resampling.stream.input_fn import _in_words, input_fn
 
 from tests import plans, tfrecords
+from tests.images import image_files
 
 pytestmark = pytest.mark.long
 
@@ -343,6 +345,86 @@ def test_the_label_feature_can_be_kept_too(tmp_path):
     assert y.tolist() == [hot_of("a"), hot_of("b"), hot_of("c")]
 
 
+@pytest.mark.parametrize("values", [[], [7, 8]])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_record_without_what_is_kept_is_named(tmp_path, values, skip):
+    records = [
+        tfrecords.example(
+            {"image/id": i, "label": b"a", "size": values if i == 35 else 1}
+        )
+        for i in range(40)
+    ]
+    name = tfrecords.write(tmp_path / "x", records)
+    dataset = input_fn(
+        *(name, PLAN.natural()),
+        batch_size=8,
+        image=None,
+        keep=("size",),
+        options=InputOptions(**ORDERED, on_corrupt="skip" if skip else "error"),
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        tfrecords.read(dataset)
+    assert errors.reason(raised.value) == (
+        f"record 35 of {name} has {len(values)} values of size, of which every record "
+        "must have one. Leave it out of keep, or write the record again."
+    )
+
+
+def test_a_record_of_another_type_is_named(tmp_path):
+    records = [tfrecords.example({"label": b"a", "size": 1})] * 40
+    records[35] = tfrecords.example({"label": b"a", "size": b"large"})
+    name = tfrecords.write(tmp_path / "x", records)
+    dataset = input_fn(
+        *(name, PLAN.natural()),
+        batch_size=8,
+        image=None,
+        keep=("size",),
+        options=InputOptions(**ORDERED),
+    )
+    message = f"record 35 of {name}, Key: size, .*Data types don't match"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        tfrecords.read(dataset)
+
+
+def test_a_record_without_the_image_is_named(tmp_path):
+    png = image_files.png(image_files.COLOURS)
+    records = [
+        tfrecords.example({"label": b"a", "image/encoded": png if i != 5 else None})
+        for i in range(9)
+    ]
+    name = tfrecords.write(tmp_path / "x", records)
+    dataset = input_fn(
+        name, PLAN.natural(), batch_size=4, options=InputOptions(epochs=1)
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        tfrecords.read(dataset)
+    message = errors.reason(raised.value)
+    assert message.startswith(f"record 5 of {name} has 0 values of image/encoded, of")
+
+
+def test_an_image_of_another_size_is_named(tmp_path):
+    pictures = [image_files.COLOURS] * 8
+    pictures[6] = image_files.COLOURS[:2]
+    records = [
+        tfrecords.example({"label": b"a", "image/encoded": image_files.png(picture)})
+        for picture in pictures
+    ]
+    name = tfrecords.write(tmp_path / "x", records)
+    dataset = input_fn(
+        *(name, PLAN.natural()),
+        batch_size=4,
+        options=InputOptions(**ORDERED),
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        tfrecords.read(dataset)
+    height, width, _ = image_files.COLOURS.shape
+    assert errors.reason(raised.value) == (
+        f"image/encoded of record 6 of {name} is 2 x {width} x 3, but others of its "
+        f"batch are {height} x {width} x 3 (height x width x channels). Set size in "
+        "ImageOptions, or batch_size to 1."
+    )
+
+
 def test_a_natural_plan_gives_every_record_of_plain_and_gzip_files_once(tmp_path):
     records = tfrecords.labeled(["a", "", "bc", "c"] * 10)
     tfrecords.write(tmp_path / "0.tfrecord", records[:15])
@@ -368,6 +450,7 @@ def test_a_natural_plan_gives_every_record_of_plain_and_gzip_files_once(tmp_path
         ({"image": {}}, "image must be ImageOptions or None"),
         ({"image": ImageOptions(key="label")}, "image.key must not be the label"),
         ({"monitor": InputMonitor(PLAN.natural())}, "monitor was made for another"),
+        ({"keep": ("record", "seed")}, r"keep must not name \['record', 'seed'\]"),
         ({"keep": ("image/id", "nothing")}, "keep 'nothing' is not .*'image/encoded'"),
         (
             {"plan": dataclasses.replace(PLAN, key_features=("nothing",))},

@@ -288,9 +288,10 @@ def test_many_groups_draw():
     [
         ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
         ({"batch_size": 2.5}, "batch_size must be an integer >= 1, got 2.5"),
-        ({"repeat": 0}, "repeat must be False, True .* got 0"),
+        ({"repeat": -2}, "repeat must be False or 0 .* got -2"),
         ({"repeat": 1.5}, "repeat must be .* got 1.5"),
         ({"max_epoch_samples": 0}, "max_epoch_samples must be"),
+        ({"max_epoch_samples": -np.inf}, "max_epoch_samples must be"),
         ({"seed": "x"}, "seed must be an integer .* got 'x'"),
         ({"seed": 2**63}, "seed must be an integer below"),
         ({"sampling_group_weighing": "cube"}, "weighing must be one of .*got 'cube'"),
@@ -316,6 +317,15 @@ def test_sampler_hands_its_options_on():
     )
     assert (changed.batch_size, changed.seed, len(changed)) == (8, 9, 1)
     assert next(iter(changed)).shape == [8]
+
+
+def test_no_repetition_and_no_limit_as_brevettiai_writes_them():
+    for generator in (
+        DataGenerator(SAMPLES, repeat=0, max_epoch_samples=np.inf),
+        StratifiedSampler(max_epoch_samples=np.inf).get(SAMPLES, repeat=np.int64(0)),
+    ):
+        assert generator.repeat is False and generator.epoch_samples == len(SAMPLES)
+        assert ids(generator) == list(range(len(SAMPLES)))
 
 
 @pytest.mark.parametrize(

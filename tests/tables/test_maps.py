@@ -25,6 +25,14 @@ RNG = np.random.default_rng(8)
 IMAGE = tf.image.resize(RNG.random((4, 5, 3)), (12, 16), "bicubic").numpy().clip(0, 1)
 
 
+def test_a_loader_that_nothing_would_call_is_refused():
+    with pytest.raises(TypeError, match=r"Mine.load is never called. Override decode"):
+
+        class Mine(FileLoader):
+            def load(self, path, metadata=None):
+                return path, {}
+
+
 class SingleSample(DataGeneratorMap):
     """Is called with single samples, and changes nothing."""
 

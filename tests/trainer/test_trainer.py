@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import pytest
+import tensorflow as tf
 import tfx_resampling as tr
 from tfx.components.trainer import executor as stock_executor
 from tfx.orchestration.data_types import RuntimeParameter
@@ -191,3 +192,16 @@ def test_stock_trainer_gets_an_earlier_plan_by_uri(tmp_path):
         directory = str(tmp_path / str(number))
         seen = execute(directory, do, {}, {"resample_plan_uri": uri})
         assert tr.Plan.from_json(seen["plan"]) == PLAN
+
+
+def test_an_error_of_the_input_is_one_line_first(monkeypatch, caplog):
+    text = "{{node x}} assertion failed: [record 3 of f has no image.] [Op:Next]"
+    error = tf.errors.InvalidArgumentError(None, None, text)
+
+    def train(*_):
+        raise error
+
+    monkeypatch.setattr(stock_executor.GenericExecutor, "Do", train)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        executor.Executor().Do({}, {}, {})
+    assert caplog.messages == ["Training ended: record 3 of f has no image."]

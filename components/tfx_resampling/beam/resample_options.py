@@ -4,7 +4,7 @@ import dataclasses
 
 from tfx_resampling.options import InputOptions
 from tfx_resampling.shards.manifest import MODES
-from tfx_resampling.validate import check_choice, check_integer, shown
+from tfx_resampling.validate import check_choice, check_integer, check_known, shown
 
 COMPRESSIONS = ("auto", "", "GZIP")
 
@@ -32,6 +32,7 @@ class ResampleOptions:
     on_corrupt: str = "error"
 
     def __post_init__(self):
+        check_known(self, "Give it to the component: Resampler({name}=...).")
         check_choice("mode", self.mode, MODES)
         check_choice("compression", self.compression, COMPRESSIONS)
         check_integer("num_shards", self.num_shards, 1, optional=True)

@@ -36,6 +36,11 @@ class PlanShards(JobDoFn):
     def process(self, files):
         """Decides how many shards there are, and which buckets go to each."""
         job = self._job
+        if not files:
+            raise ValueError(
+                f"nothing to write to {job.output_dir!r}: there are no names of files. "
+                "Did the pattern match any?"
+            )
         in_all = np.sum([file.found for file in files], axis=0)
         names = sorted(file.name for file in files)
         check_agreement(job.plan, RecordFiles(tuple(names), skip=True), in_all)

@@ -94,7 +94,7 @@ class WriteResampled(beam.PTransform):
             # Else all files would be read where their names were made.
             | "SpreadFiles" >> beam.Reshuffle()
             | "SortFile" >> beam.ParDo(SortFile(job))
-            | "GatherRuns" >> _Gather()
+            | "GatherRuns" >> _Gather(always=True)
             | "PlanShards" >> beam.ParDo(PlanShards(job))
             | "SpreadShards" >> beam.Reshuffle()
             | "WriteShard" >> beam.ParDo(WriteShard(job))
@@ -106,12 +106,22 @@ class WriteResampled(beam.PTransform):
 class _Gather(beam.PTransform):
     """Elements -> one list of them all: of files or shards, never of records."""
 
+    def __init__(self, always: bool = False):
+        """Makes the transform; without `always` there is no list of no elements."""
+        super().__init__()
+        self._always = always
+
     def expand(self, elements):  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._always:
+            # No side input as in Beam's own ToList, which not all runners have.
+            end = elements.pipeline | "End" >> beam.Create([None])
+            elements = (elements, end) | "WithEnd" >> beam.Flatten()
         return (
             elements
             | "ToOne" >> beam.Map(lambda element: (0, element))
             | "Group" >> beam.GroupByKey()
-            | "List" >> beam.Map(lambda group: list(group[1]))
+            | "List"
+            >> beam.Map(lambda group: [each for each in group[1] if each is not None])
         )
 
 

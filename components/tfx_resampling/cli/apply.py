@@ -51,6 +51,7 @@ def apply_command(
     import apache_beam as beam
 
     common.import_tensorflow()
+    from tfx_resampling.beam.arguments import check_arguments
     from tfx_resampling.beam.resample_options import ResampleOptions
     from tfx_resampling.beam.write import write_resampled
     from tfx_resampling.records import files
@@ -63,6 +64,7 @@ def apply_command(
     )
     # Beam logs errors with tracebacks, which come back as errors too.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    check_arguments(beam_args)
     names = files.match_files(list(examples))
     output = output.rstrip("/")
     layout = write_resampled(

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from tfx_resampling.filesystem import read_bytes, write_bytes
+from tfx_resampling.filesystem import check_absent, read_bytes, write_bytes
 
 STANDARD_STREAM = "-"
 # Characters of a label in a table where there is room, and where there is not so much;
@@ -32,28 +32,53 @@ def read_plan(path: str):
     Raises:
       ValueError: no such file, or no plan; the message names it.
     """
-    from tfx_resampling.core.plan import PLAN_FILE, Plan
+    from tfx_resampling.core.plan import MAX_BYTES, PLAN_FILE, Plan
 
     if path == STANDARD_STREAM:
-        text = sys.stdin.read()
+        contents = sys.stdin.read(MAX_BYTES + 1)
     else:
         if os.path.isdir(path):
             path = os.path.join(path, PLAN_FILE)
         import_to_open(path)
-        text = read_bytes(path).decode()
+        contents = read_bytes(path, MAX_BYTES)
     try:
-        return Plan.from_json(text)
+        return Plan.from_json(contents)
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
 
 
-def write(path: str, contents) -> None:
-    """Writes text or bytes to a file, whole or not at all, or to "-"."""
+def write(path: str, contents, overwrite: bool = False) -> None:
+    """Writes text or bytes to a file, whole or not at all, or to "-".
+
+    Raises:
+      click.UsageError: the file is there, and is not to be overwritten.
+    """
     if path == STANDARD_STREAM:
         click.echo(contents, nl=False)
         return
+    contents = contents.encode() if isinstance(contents, str) else contents
     import_to_open(path)
-    write_bytes(path, contents.encode() if isinstance(contents, str) else contents)
+    try:
+        write_bytes(path, contents, overwrite)
+    except FileExistsError:
+        raise _exists(path) from None
+
+
+def check_outputs(*paths: str | None, overwrite: bool) -> None:
+    """Raises click.UsageError if one of the files is there; for before long work."""
+    for path in paths:
+        if path and path != STANDARD_STREAM and not overwrite:
+            import_to_open(path)
+            try:
+                check_absent(path)
+            except FileExistsError:
+                raise _exists(path) from None
+
+
+def _exists(path: str) -> click.UsageError:
+    return click.UsageError(
+        f"{path!r} exists already. Give --overwrite to replace it, or write elsewhere."
+    )
 
 
 def write_json(value: object) -> None:
@@ -277,5 +302,9 @@ def option_flags(
         )
     return flags
 
+
+overwrite_flag = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there."
+)
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -39,7 +39,7 @@ def diff_command(before, after, as_json):
             [
                 row["label"],
                 *(
-                    "" if value is None else form.format(value)
+                    "" if value is None else form(value)
                     for key, form in _FORMS.items()
                     for value in row[key]
                 ),
@@ -53,7 +53,13 @@ def diff_command(before, after, as_json):
         click.echo("no difference")
 
 
-_FORMS = {"counts": "{:,}", "factors": "{:.4g}", "predicted": "{:,.1f}"}
+def _factor(value: float) -> str:
+    from tfx_resampling.report import factor_text
+
+    return factor_text(value)
+
+
+_FORMS = {"counts": "{:,}".format, "factors": _factor, "predicted": "{:,.1f}".format}
 
 
 def _same(before, after) -> bool:

@@ -12,6 +12,7 @@ import click
 from click import shell_completion
 
 from tfx_resampling.errors import needs, reason
+from tfx_resampling.validate import printable
 from tfx_resampling.version import __version__
 
 _SHELLS = {
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         text = reason(error)
-    click.echo(f"error: {' '.join(text.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(text.split()))}", err=True)
     return _WRONG
 
 

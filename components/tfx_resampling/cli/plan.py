@@ -4,7 +4,7 @@ import functools
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -57,9 +57,18 @@ def _flags() -> list[click.Option]:
     metavar="PATH",
     help="Where the plan goes, - for standard output.  [default: plan.json]",
 )
+@common.overwrite_flag
 @common.json_flag
 def plan_command(
-    statistics, examples, targets, compression, on_corrupt, output, as_json, **options
+    statistics,
+    examples,
+    targets,
+    compression,
+    on_corrupt,
+    output,
+    overwrite,
+    as_json,
+    **options,
 ):
     """Plans how to turn the label distribution into a target.
 
@@ -70,6 +79,9 @@ def plan_command(
         raise click.UsageError("give --statistics or --examples, and one of them only.")
     if len(targets) > 1 and output:
         raise click.UsageError("--output must be left out with several targets.")
+    output = output or "plan.json"
+    if len(targets) == 1:
+        common.check_outputs(output, overwrite=overwrite)
     from tfx_resampling.core.config import PlannerConfig
     from tfx_resampling.fitting.planning import make_plan
 
@@ -89,8 +101,7 @@ def plan_command(
         _compare(targets, plans, as_json)
         return
     (plan,) = plans
-    output = output or "plan.json"
-    common.write(output, plan.to_json())
+    common.write(output, plan.to_json(), overwrite)
     if output == common.STANDARD_STREAM:
         print_plan(plan, err=True)
     elif as_json:
@@ -197,7 +208,9 @@ def _compare(targets: Sequence[str], plans: list, as_json: bool) -> None:
         "records per epoch": lambda plan: f"{plan.predicted_records:,.0f}",
         "distance to target": lambda plan: f"{plan.distance:.4f}",
         "effective sample size": lambda plan: _known(plan, "effective_sample_size"),
-        "largest factor": lambda plan: _known(plan, "largest_factor", "{:.4g}"),
+        "largest factor": lambda plan: _known(
+            plan, "largest_factor", report.factor_text
+        ),
     }
     total_rows = [[name, "", ""] for name in totals]
     warnings = []
@@ -214,30 +227,32 @@ def _compare(targets: Sequence[str], plans: list, as_json: bool) -> None:
     common.print_table(names, rows, warnings=warnings, together=2)
 
 
-def _known(plan, name: str, form: str = "{:,.0f}") -> str:
+def _known(plan, name: str, form: Callable[[float], str] = "{:,.0f}".format) -> str:
     value = plan.diagnostics.get(name)
-    return "" if value is None else form.format(value)
+    return "" if value is None else form(value)
 
 
 @click.command("show", short_help="Shows a plan: table, page or figure.")
 @click.argument("plan")
 @click.option("--html", metavar="PATH", help="Write the report, one HTML page.")
 @click.option("--png", metavar="PATH", help="Write the figure; needs Matplotlib.")
+@common.overwrite_flag
 @common.json_flag
-def show_command(plan, html, png, as_json):
+def show_command(plan, html, png, overwrite, as_json):
     """Shows a plan.json, the directory it is in, or - for standard input."""
     if common.STANDARD_STREAM in (html, png) and (as_json or html == png):
         raise click.UsageError("only one thing can go to standard output.")
+    common.check_outputs(html, png, overwrite=overwrite)
     from tfx_resampling import report
 
     plan = common.read_plan(plan)
     if html:
-        common.write(html, report.as_html(plan))
+        common.write(html, report.as_html(plan), overwrite)
     if png:
         contents = io.BytesIO()
         figure = report.figure(plan)
         figure.savefig(contents, format="png", dpi=150, bbox_inches="tight")
-        common.write(png, contents.getvalue())
+        common.write(png, contents.getvalue(), overwrite)
     if as_json:
         common.write_json(summary(plan))
     elif common.STANDARD_STREAM not in (html, png):

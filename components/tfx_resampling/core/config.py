@@ -23,6 +23,7 @@ from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.validate import (
     check_choice,
     check_integer,
+    check_known,
     check_text,
     format_names,
     parse_names,
@@ -260,6 +261,11 @@ class PlannerConfig:
     schedule: str = "constant"
 
     def __post_init__(self):
+        check_known(
+            self,
+            "Give it to the component: ResamplePlanner({name}=...), which takes a "
+            "value of its own as a RuntimeParameter, not as part of another.",
+        )
         check_text("label_key", self.label_key)
         _set(self, "split", ",".join(parse_names("split", self.split, 1)))
         check_integer("seed", self.seed, below=2**63)

@@ -7,12 +7,19 @@ A plan may be made per group instead of per label, as a stratified sampler's
 import dataclasses
 import json
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tfx_resampling.validate import check_choice, check_integer, check_text, shown
+from tfx_resampling.validate import (
+    check_choice,
+    check_integer,
+    check_text,
+    check_type,
+    shown,
+)
 
 DTYPES = ("bytes", "int64", "float")
 
@@ -133,9 +140,14 @@ class Column:
     boundaries: tuple[float, ...] | None = None
 
     def __post_init__(self):
+        check_text("name of a column", self.name)
         object.__setattr__(self, "values", tuple(self.values))
+        for value in self.values:
+            check_type(f"every value of column {self.name!r}", value, str)
         if self.boundaries is not None:
             object.__setattr__(self, "boundaries", tuple(self.boundaries))
+            for value in self.boundaries:
+                check_type(f"every boundary of {self.name!r}", value, int, float)
         check_choice(f"dtype of column {self.name!r}", self.dtype, DTYPES)
 
     @property
@@ -190,7 +202,9 @@ class Grouping:
             raise ValueError("groups need at least one column and one group.")
         for group in groups:
             in_range = len(group) == len(columns) and all(
-                0 <= code <= column.missing and code != column.unknown
+                isinstance(code, numbers.Integral)
+                and 0 <= code <= column.missing
+                and code != column.unknown
                 for code, column in zip(group, columns)
             )
             if not in_range:

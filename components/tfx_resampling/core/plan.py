@@ -17,14 +17,19 @@ from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.validate import (
     check_choice,
     check_integer,
+    check_names,
     check_number,
     check_type,
+    check_unicode,
     parse_names,
+    parse_object,
     shown,
 )
 
 SCHEMA_VERSION = 2
 PLAN_FILE = "plan.json"
+# Bytes that a plan.json may have: 1 M labels take 150 MB.
+MAX_BYTES = 256 << 20
 PER_LABEL = ("counts", "target", "factors", "predicted")
 PREDICTIONS = ("exact", "pairwise", "independent")
 
@@ -156,11 +161,13 @@ class Plan:
                     f"got {len(values)} values."
                 )
             for label, value in zip(self.groups, values):
-                check = check_integer if name == "counts" else check_number
-                check(f"{name} of label {label!r}", value)
+                if name == "counts":
+                    check_integer(f"counts of label {label!r}", value, below=2**63)
+                else:
+                    check_number(f"{name} of label {label!r}", value)
         self._check_label_sets()
-        check_integer("num_records", self.num_records)
-        check_integer("num_unlabeled", self.num_unlabeled)
+        check_integer("num_records", self.num_records, below=2**63)
+        check_integer("num_unlabeled", self.num_unlabeled, below=2**63)
         check_integer("seed", self.seed, below=2**63)
         for name in ("unlabeled_factor", "min_factor", "max_factor"):
             check_number(name, getattr(self, name))
@@ -172,7 +179,15 @@ class Plan:
                 f"min_factor must be <= max_factor, got {shown(self.min_factor)} > "
                 f"{shown(self.max_factor)}."
             )
+        check_type("schedule", self.schedule, str)
         _ = Schedule.parse(self.schedule)
+        _check_diagnostics(self.diagnostics)
+        check_type(
+            "provenance['options']",
+            self.provenance.get("options"),
+            *(Mapping, type(None)),
+        )
+        _ = self.splits
 
     def _check_labels(self) -> None:
         for name in ("groups", "classes"):
@@ -180,26 +195,32 @@ class Plan:
             if not values:
                 raise ValueError(f"{name} must have at least one label, got none.")
             if len(set(values)) != len(values):
-                raise ValueError(f"{name} must be distinct, got {list(values)!r}.")
+                twice = next(x for x in values if values.count(x) > 1)
+                raise ValueError(f"{name} must be distinct, got {twice!r} twice.")
+            check_unicode(name, values)
         if self.grouping is None and self.groups != self.classes:
             raise ValueError("labels and classes must be the same without groups.")
         if self.grouping is not None and self.groups != self.grouping.names:
             raise ValueError("labels must be the names of the groups.")
         check_choice("label_dtype", self.label_dtype, LABEL_DTYPES)
         if self.label_dtype == "int64":
-            try:
-                _ = [int(label) for label in self.classes]
-            except ValueError as error:
-                raise ValueError(
-                    f"label_dtype is 'int64', but a label is no integer: {error}."
-                ) from None
+            for label in self.classes:
+                try:
+                    is_decimal = str(int(label)) == label
+                except ValueError:
+                    is_decimal = False
+                if not is_decimal or not -(2**63) <= int(label) < 2**63:
+                    raise ValueError(
+                        "label_dtype is 'int64', but a label is no integer of 64 bits "
+                        f"in decimal: {label[:100]!r}."
+                    )
 
     def _check_label_sets(self) -> None:
         for key, value in self.label_sets.items():
             check_number(f"label_sets of {key!r}", value)
         try:
             indices = LabelSets.from_mapping(self.label_sets).indices
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(
                 f"label_sets must have places of labels as keys: {error}."
             ) from None
@@ -378,35 +399,86 @@ class Plan:
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Plan":
-        """Reads `plan.json` strictly.
+    def from_json(cls, text: str | bytes) -> "Plan":
+        """Reads `plan.json` strictly; it is data, of which nothing is executed.
+
+        Args:
+          text: the contents, at most `MAX_BYTES`.
 
         Raises:
           ValueError: not JSON, of another schema version, a field missing, unknown or
             not valid.
         """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"plan is not JSON: {error}.") from None
-        if not isinstance(fields, dict) or "schema_version" not in fields:
+        fields = parse_object("plan", text, MAX_BYTES)
+        if "schema_version" not in fields:
             raise ValueError("plan must be a JSON object with a schema_version.")
         version = fields.pop("schema_version")
-        if version == 1:
+        is_number = type(version) is int  # True is 1, and 2.0 is 2.
+        if is_number and version == 1:
             fields = _from_version_1(fields)
             version = SCHEMA_VERSION
-        if version != SCHEMA_VERSION:
+        if not is_number or version != SCHEMA_VERSION:
             raise ValueError(
-                f"plan has schema_version {version!r}, this tfx-resampling reads "
-                f"{SCHEMA_VERSION}. Upgrade tfx-resampling, or make the plan again."
+                f"plan has schema_version {shown(version)[:100]}, this tfx-resampling "
+                f"reads {SCHEMA_VERSION}. Upgrade tfx-resampling, or make the plan "
+                "again."
             )
         names = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != names:
             raise ValueError(
                 f"plan fields do not match schema_version {version}: missing "
-                f"{sorted(names - set(fields))}, unknown {sorted(set(fields) - names)}."
+                f"{sorted(names - set(fields))}, unknown "
+                f"{sorted(set(fields) - names)[:20]}."
             )
-        return cls(**fields)
+        plan = cls(**fields)
+        try:
+            _ = json.dumps(plan.provenance, allow_nan=False)
+        except ValueError:
+            raise ValueError("numbers of provenance must be finite.") from None
+        return plan
+
+
+_NUMBERS = (
+    *("effective_sample_size", "largest_factor", "half_of_rarest"),
+    "distinct_records",
+)
+_DIAGNOSTICS = (*_NUMBERS, "unreached", "clipped", "imbalance", "trade_off")
+
+
+def _check_diagnostics(given: Mapping[str, Any]) -> None:
+    """Raises ValueError unless diagnostics are such as `Plan` describes."""
+    check_names("diagnostics", map(str, given), _DIAGNOSTICS)
+    for name in _NUMBERS:
+        if name in given:
+            check_number(f"diagnostics[{name!r}]", given[name])
+    for name in ("unreached", "clipped", "imbalance"):
+        check_type(f"diagnostics[{name!r}]", given.get(name, {}), Mapping)
+    for label, why in given.get("unreached", {}).items():
+        check_type(f"diagnostics['unreached'][{label!r}]", why, str)
+    measures = given.get("imbalance", {})
+    for of, values in measures.items():
+        check_type(f"diagnostics['imbalance'][{of!r}]", values, Mapping)
+    trade_off = given.get("trade_off", ())
+    check_type("diagnostics['trade_off']", trade_off, list, tuple)
+    for each in trade_off:
+        check_type("every one of diagnostics['trade_off']", each, Mapping)
+        check_names(
+            "fields in diagnostics['trade_off']", map(str, each), (*_WEIGHED, "chosen")
+        )
+        for name in _WEIGHED:
+            check_number(f"diagnostics['trade_off'][...][{name!r}]", each.get(name))
+    for label, value in given.get("clipped", {}).items():
+        check_number(f"diagnostics['clipped'][{label!r}]", value)
+    for name, value in (each for of in measures.values() for each in of.items()):
+        # Nearly 0, as a sum ends, may be below it.
+        check_number(f"size of {name!r} in diagnostics['imbalance']", _size(value))
+
+
+_WEIGHED = ("distance", "effective_sample_size", "records")
+
+
+def _size(value: Any) -> Any:
+    return abs(value) if isinstance(value, (int, float)) else value
 
 
 def _from_version_1(fields: Mapping) -> dict:

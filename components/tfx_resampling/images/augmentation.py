@@ -8,6 +8,10 @@ import tensorflow as tf
 
 from tfx_resampling.validate import shown
 
+# Floats with larger ones among them are from 0 to 255. (Those from 0 to 1 may be a
+# little above 1 where a filter overshoots.)
+_UP_TO_1 = 2.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -50,7 +54,12 @@ class Augmentation:
             raise ValueError(f"rotate must be from 0 to 180, got {shown(self.rotate)}.")
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Augments one image [h, w, c], uint8 or floats from 0 to 1; seed int64 [2]."""
+        """Returns one image augmented; its values stay within their range.
+
+        Args:
+          image: [h, w, c], uint8, or floats from 0 to 1 or from 0 to 255.
+          seed: int64 [2].
+        """
         image = tf.convert_to_tensor(image)
         seeds = tf.unstack(tf.random.split(seed, 4))
         # Apart, so that newer options do not change the seeds of the older ones.
@@ -64,6 +73,13 @@ class Augmentation:
             image = tf.image.stateless_random_flip_left_right(image, seeds[1])
         if self.flip_up_down:
             image = tf.image.stateless_random_flip_up_down(image, more[1])
+        whole: Any = None
+        # The ops take 1 for the largest value of floats, and 255 of uint8, which each
+        # of them keeps within its range.
+        if (self.brightness or self.contrast or self.noise) and image.dtype.is_floating:
+            whole = tf.where(tf.reduce_max(image) > _UP_TO_1, 255, 1)
+            whole = tf.cast(whole, image.dtype)
+            image = image / whole
         if self.brightness:
             image = tf.image.stateless_random_brightness(
                 image, self.brightness, seeds[2]
@@ -74,7 +90,7 @@ class Augmentation:
             )
         if self.noise:
             image = self._noisy(image, more[2])
-        return image
+        return image if whole is None else tf.clip_by_value(image, 0.0, 1.0) * whole
 
     def _shifted(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         size = tf.cast(tf.shape(image)[:2], tf.float32)

@@ -11,6 +11,7 @@ from absl import logging
 
 from tfx_resampling.core import factors
 from tfx_resampling.core.plan import Plan
+from tfx_resampling.validate import printable
 
 # Charts of a kind that TensorBoard still shows; the table beside them has every label.
 _MAX_CHARTS = 100
@@ -202,7 +203,7 @@ class Charts:
                 if value is not None:
                     tf.summary.scalar(f"input/{name}", value)
             for i in self._labels(done):
-                label = self._plan.classes[i]
+                label = printable(self._plan.classes[i])
                 tf.summary.scalar(f"realised_share/{label}", done.realised_shares[i])
                 if predicted is not None:
                     tf.summary.scalar(f"predicted_share/{label}", predicted[i])
@@ -244,7 +245,6 @@ class Charts:
 
 def _as_markdown(label: str) -> str:
     """Returns a label as it is, whatever Markdown or HTML it has in it."""
-    printable = (c if c.isprintable() else repr(c)[1:-1] for c in label)
     return "".join(
-        c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in "".join(printable)
+        c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in printable(label)
     )

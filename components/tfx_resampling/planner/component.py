@@ -13,7 +13,7 @@ from tfx_resampling.artifacts import ResamplePlan, is_late, joined_splits
 from tfx_resampling.core.config import PlannerConfig, option_fields, to_properties
 from tfx_resampling.planner import executor, spec
 from tfx_resampling.planner.statistics import check_group_by
-from tfx_resampling.validate import check_names
+from tfx_resampling.validate import check_names, shown
 from tfx_resampling.version import __version__
 
 
@@ -99,8 +99,8 @@ class ResamplePlanner(base_beam_component.BaseBeamComponent):
             exclude_splits = joined_splits("exclude_splits", exclude_splits)
         if "group_by" in runtime:
             raise ValueError(
-                "group_by cannot be a runtime parameter or a placeholder: which inputs "
-                "it needs must be known when the pipeline is built."
+                "group_by must be known when the pipeline is built, as the inputs that "
+                f"it needs, got {shown(runtime['group_by'])}. Give its value."
             )
         static = {k: v for k, v in options.items() if k not in runtime}
         if config is None:

@@ -28,6 +28,7 @@ from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.planner import spec, statistics
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan import count
+from tfx_resampling.validate import printable
 
 
 def from_examples(
@@ -136,7 +137,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         plan = make_plan(counts, config)
         logging.info("Plan for split %r:\n%s", config.split, report.as_text(plan))
         for warning in plan.warnings:
-            logging.warning("%s", warning)
+            logging.warning("%s", printable(warning))
         _write(plan, counts, output_dict)
         given = (spec.EXAMPLES_KEY, spec.STATISTICS_KEY)
         artifacts.carry_span(

@@ -12,6 +12,7 @@ from tfx_resampling.report.page import as_html
 from tfx_resampling.report.text import (
     as_text,
     decimals,
+    factor_text,
     format_cell,
     measure,
     printable,
@@ -30,6 +31,7 @@ __all__ = [
     "as_html",
     "as_text",
     "decimals",
+    "factor_text",
     "figure",
     "format_cell",
     "measure",

@@ -15,6 +15,7 @@ from tfx_resampling.report import scales
 from tfx_resampling.report.text import (
     by_frequency,
     decimals,
+    factor_text,
     format_cell,
     measure,
     shortened,
@@ -182,12 +183,12 @@ def _between(plan: Plan, order: Sequence[int]) -> str:
     most, least = (
         format_cell("share", x, places) for x in (shares.max(), shares.min())
     )
+    low, high = (factor_text(x) for x in (factors.min(), factors.max()))
     return (
         f"Rows: the {ENDS} most and the {ENDS} least frequent of {len(order):,} "
         f"labels. Between them are {len(middle):,} labels of {most} to {least} each, "
-        f"{100 * shares.sum():.3g}% of all occurrences; {name}: {factors.min():.4g} to "
-        f"{factors.max():.4g}. The curves and the table have "
-        "every label."
+        f"{100 * shares.sum():.3g}% of all occurrences; {name}: {low} to {high}. "
+        "The curves and the table have every label."
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfx_resampling.report.text import factor_text
+
 # Shares that differ by more than this are drawn on a log scale: on a linear one the
 # smallest bar would be thinner than a pixel or two.
 LOG_FROM = 100
@@ -86,9 +88,8 @@ def factor_scale(factors: np.ndarray) -> Scale:
         last = math.floor(math.log(high) / width + 1e-9)
         if last - first < _MAX_TICKS:
             break
-    ticks = tuple(
-        (float(base) ** e, f"{float(base) ** e:.4g}") for e in range(first, last + 1)
-    )
+    values = [float(base) ** e for e in range(first, last + 1)]
+    ticks = tuple((value, factor_text(value)) for value in values)
     # Room beyond the last bar, so that a bar that ends at the edge is no cut one.
     margin = (high / low) ** 0.04
     return Scale(low / margin, high * margin, True, ticks)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.validate import printable
 
 _COMBINED = {
     "product": "product",
@@ -147,7 +148,9 @@ def details(plan: Plan) -> list[str]:
         )
     known = plan.diagnostics
     if "largest_factor" in known:
-        lines.append(f"Largest factor of a record: {known['largest_factor']:.4g}.")
+        lines.append(
+            f"Largest factor of a record: {factor_text(known['largest_factor'])}."
+        )
     if known.get("half_of_rarest"):
         lines.append(
             "Distinct records behind half of the rarest label's samples: "
@@ -190,16 +193,6 @@ def as_text(plan: Plan, **columns) -> str:
     return "\n".join([*lines, "", *summary(plan)])
 
 
-def printable(text: str) -> str:
-    """Returns the text with every control character escaped, bidirectional ones too.
-
-    They would break a table, or turn around what follows them. The two joiners stay:
-    emoji and Persian are written with them, and they do no harm.
-    """
-    keep = "\u200c\u200d"
-    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
-
-
 def shortened(text: str, length: int) -> str:
     """Returns the text, printable, cut to a length with an ellipsis; "" in quotes."""
     text = printable(text) or '""'
@@ -230,4 +223,9 @@ def format_cell(name: str, value: Any, places: int = 2) -> str:
         return f"{100 * value:.{places}f}%"
     if name == "clipped":
         return f"{100 * value:.0f}%" if value else "-"
-    return f"{value:.4g}" if name in ("factor", EMITTED) else f"{value:.3f}"
+    return factor_text(value) if name in ("factor", EMITTED) else f"{value:.3f}"
+
+
+def factor_text(value: float) -> str:
+    """Returns a factor in four digits, and with a comma from 1,000 on."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

@@ -20,6 +20,7 @@ from tfx_resampling.stream.parsing import (
     Parse,
     RecordParser,
     record_name,
+    record_names,
 )
 from tfx_resampling.stream.weights import LossWeights
 
@@ -88,13 +89,13 @@ class Batches:
         self._batch_size, self._drop_remainder = batch_size, drop_remainder
         self._image = image
         self._keep = tuple(keep)
+        # Ragged, so that it is ours to say which record does not have one value.
         self._spec: dict[str, Any] = {
-            name: tf.io.FixedLenFeature([], files.features.dtype("keep", name))
-            for name in keep
+            name: _ragged(files.features.dtype("keep", name)) for name in keep
         }
         if image is not None:
             files.features.dtype("ImageOptions(key=...)", image.key)
-            self._spec[image.key] = tf.io.FixedLenFeature([], tf.string)
+            self._spec[image.key] = _ragged(tf.string)
         # Last: the label feature may be among those to keep.
         self._spec |= self._encoder.spec
         self._counts = counts
@@ -213,16 +214,21 @@ class Batches:
         )
 
     def _parse(self, samples: Samples) -> Batch:
-        parsed: dict[str, Any] = tf.io.parse_example(samples.serialized, self._spec)
+        names = None
+        if len(self._spec) > len(self._encoder.spec):
+            # Of features that nobody looked at before, errors are TensorFlow's own.
+            names = record_names(samples.origins, self._names)
+        parsed: dict[str, Any] = tf.io.parse_example(
+            samples.serialized, self._spec, names
+        )
         values = parsed[self._encoder.key]
-        x = {name: parsed[name] for name in self._keep}
-        if self._encoder.key in x:
-            x[self._encoder.key] = self._single(values)
+        x = {name: self._single(name, parsed[name], samples) for name in self._keep}
         x["seed"] = samples.seeds
         if self._image is None:
             x["record"] = samples.serialized
         else:
-            x["image"] = parsed[self._image.key]
+            key = self._image.key
+            x["image"] = self._single(key, parsed[key], samples)
         y = self._encoder.encode(values, samples.origins)
         weights = self._weights_of(samples)
         return Batch(x, y, samples.origins, samples.counts, weights)
@@ -234,18 +240,28 @@ class Batches:
         of_rows = self._weights.of(samples.serialized, samples.origins[:, 0])
         return of_rows[:, tf.newaxis]
 
-    def _single(self, values: tf.RaggedTensor) -> tf.Tensor:
-        """Returns the label of each record as a kept feature."""
-        check = graph_errors.require(
-            tf.reduce_all(tf.equal(values.row_lengths(), 1)),
-            lambda: [
-                f"label feature {self._encoder.key} must have one value in every "
-                "record to be among those to keep. Leave it out of keep: y has the "
-                "labels."
-            ],
-        )
+    def _single(
+        self, name: str, values: tf.RaggedTensor, samples: Samples
+    ) -> tf.Tensor:
+        """Returns [n], the only value of a feature in each record; or an error."""
+        lengths = values.row_lengths()
+
+        def message():
+            row = tf.argmax(tf.not_equal(lengths, 1))
+            hint = "Leave it out of keep, or write the record again."
+            if self._image is not None and name == self._image.key:
+                hint = "Write the record again."
+            elif name == self._encoder.key:
+                hint = "Leave it out of keep: y has the labels."
+            return [
+                *(record_name(samples.origins[row], self._names), " has "),
+                *(lengths[row], f" values of {name}, of which every record must have "),
+                f"one. {hint}",
+            ]
+
+        check = graph_errors.require(tf.reduce_all(tf.equal(lengths, 1)), message)
         with tf.control_dependencies([check]):
-            return tf.identity(values.flat_values)
+            return tf.reshape(values.flat_values, [values.nrows()])
 
     def _decode(self, batch: Batch, image: ImageOptions) -> tf.data.Dataset:
         """Returns a data set of one element: the images of a batch that decode.
@@ -278,10 +294,44 @@ class Batches:
             )
         spec: Any = pixels.element_spec
         spec = spec[1]
+        if not spec.shape.is_fully_defined():
+            pixels = self._of_one_size(pixels, spec.shape.rank, batch, image)
         none = tf.zeros([0, *(side or 0 for side in spec.shape)], spec.dtype)
         return pixels.batch(self._batch_size).concatenate(
             tf.data.Dataset.from_tensors((which[:0], none))
         )
+
+    def _of_one_size(
+        self,
+        pixels: tf.data.Dataset,
+        rank: int | None,
+        batch: Batch,
+        image: ImageOptions,
+    ) -> tf.data.Dataset:
+        """Returns the images of a batch, and raises at one of another shape."""
+        if rank is None:  # Of a user's function.
+            return pixels
+
+        def words(shape):
+            return tf.strings.reduce_join(tf.strings.as_string(shape), separator=" x ")
+
+        def compare(first, element):
+            i, one = element
+            shape = tf.shape(one)
+            first = tf.where(first < 0, shape, first)
+            check = graph_errors.require(
+                tf.reduce_all(tf.equal(shape, first)),
+                lambda: [
+                    *(f"{image.key} of ", record_name(batch.origins[i], self._names)),
+                    *(" is ", words(shape), ", but others of its batch are "),
+                    *(words(first), " (height x width x channels). Set size in "),
+                    "ImageOptions, or batch_size to 1.",
+                ],
+            )
+            with tf.control_dependencies([check]):
+                return first, (i, tf.identity(one))
+
+        return pixels.scan(tf.fill([rank], -1), compare)
 
     def _judge(self, batch: Batch, decoded, image: ImageOptions) -> Batch:
         """Raises where an image does not decode, or leaves it out."""
@@ -335,6 +385,10 @@ class Batches:
         size = tf.shape(rows.origins, tf.int64)[0]
         counts = tf.reduce_sum(rows.counts, axis=0)
         return element, tf.concat([[latest, size], counts, label_counts], axis=0)
+
+
+def _ragged(dtype: tf.DType) -> tf.io.RaggedFeature:
+    return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
 
 
 def _first_missing(which: tf.Tensor) -> tf.Tensor:

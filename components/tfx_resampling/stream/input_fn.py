@@ -162,6 +162,10 @@ def input_fn(
         raise ValueError(f"image.key must not be the label feature, got {image.key!r}.")
     if isinstance(keep, str):
         raise ValueError(f"keep must be a list of features, got {keep!r}.")
+    if taken := sorted({*keep} & {"seed", "record" if image is None else "image"}):
+        raise ValueError(
+            f"keep must not name {taken}, which x has already. Rename the feature."
+        )
     if monitor is not None and monitor.plan != plan:
         raise ValueError(
             "monitor was made for another plan than this data set: InputMonitor(plan)."

@@ -183,7 +183,9 @@ class RecordParser:
           tf.errors.InvalidArgumentError: in the graph: a record that a spec does not
             fit; the message names it.
         """
-        names = None if self.is_function else self._record_names(samples)
+        names = None
+        if not self.is_function:
+            names = record_names(samples.origins, self._names)
         parsed = self._parse(samples.serialized, names)
         y = None
         if not (self.is_function or self._is_raw):
@@ -251,17 +253,19 @@ class RecordParser:
         parsed: Any = tf.io.parse_example(samples.serialized, self._encoder.spec)
         return self._encoder.encode(parsed[self._encoder.key], samples.origins)
 
-    def _record_names(self, samples: Samples) -> tf.Tensor:
-        files = tf.gather(self._names, samples.origins[:, 1])
-        numbers = tf.strings.as_string(samples.origins[:, 2])
-        return tf.strings.join(["record ", numbers, " of ", files])
-
 
 def record_name(origin: tf.Tensor, names: tf.Tensor) -> tf.Tensor:
     """Returns what errors call a record, of its `Samples.origins` [3]."""
     return graph_errors.joined(
         ["record ", origin[2], " of ", tf.gather(names, origin[1])]
     )
+
+
+def record_names(origins: tf.Tensor, names: tf.Tensor) -> tf.Tensor:
+    """Returns the same of several records, `Samples.origins` [n, 3]."""
+    files = tf.gather(names, origins[:, 1])
+    numbers = tf.strings.as_string(origins[:, 2])
+    return tf.strings.join(["record ", numbers, " of ", files])
 
 
 def _check_feature(name: str, feature: Any, files: RecordFiles) -> None:

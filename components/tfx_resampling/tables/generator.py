@@ -69,7 +69,7 @@ class DataGenerator(keras.utils.PyDataset):
       samples: a pandas.DataFrame, or a list of dicts. It is copied, and not changed.
       batch_size: samples per batch.
       shuffle: whether groups and rows are drawn in random order.
-      repeat: False (each row once), True (without end; -1 is the same), or a number.
+      repeat: False or 0 (each row once), True or -1 (without end), or a number.
       sampling_groupby: one or more columns, whose values make groups. None: no groups,
         or those of `sampling_group_weighing` if it is a `Plan`.
       sampling_group_weighing: `tables.weights.group_weights` has a table: names such as
@@ -108,8 +108,7 @@ class DataGenerator(keras.utils.PyDataset):
     ):
         super().__init__()
         check_integer("batch_size", batch_size, 1, kind=numbers.Real)
-        if max_epoch_samples != np.inf:
-            check_integer("max_epoch_samples", max_epoch_samples, 1, kind=numbers.Real)
+        _check_most("max_epoch_samples", max_epoch_samples)
         check_weighing(sampling_group_weighing)
         self.batch_size = int(batch_size)
         self.shuffle, self.repeat = bool(shuffle), _parsed_repeat(repeat)
@@ -372,7 +371,7 @@ class StratifiedSampler:
       batch_size: samples per batch.
       groupby: one or more columns, whose values make groups; None or empty: no groups.
       group_weighing: weight of a group; see `DataGenerator`.
-      max_epoch_samples: an epoch has at most this many samples.
+      max_epoch_samples: an epoch has at most this many samples; numpy.inf: all.
       seed: seed of generators; negative or None: a random one for each.
 
     Raises:
@@ -382,12 +381,12 @@ class StratifiedSampler:
     batch_size: int = 32
     groupby: None | str | Sequence[str] = None
     group_weighing: Weighing = "uniform"
-    max_epoch_samples: int = 10**9
+    max_epoch_samples: float = 10**9
     seed: int = -1
 
     def __post_init__(self):
         check_integer("batch_size", self.batch_size, 1, kind=numbers.Real)
-        check_integer("max_epoch_samples", self.max_epoch_samples, 1, kind=numbers.Real)
+        _check_most("max_epoch_samples", self.max_epoch_samples)
         check_weighing(self.group_weighing)
 
     def get(
@@ -436,14 +435,22 @@ def _end_iterators() -> None:
             vars(each).clear()
 
 
+def _check_most(name: str, value: Any) -> None:
+    if not (isinstance(value, numbers.Real) and value == math.inf):
+        check_integer(name, value, 1, kind=numbers.Real)
+
+
 def _parsed_repeat(repeat: Any) -> bool | int:
     """Returns False (each row once), True (without end; -1 is the same) or a number."""
     if isinstance(repeat, (bool, np.bool_)) or repeat is None:
         return bool(repeat)
+    if isinstance(repeat, (int, np.integer)) and repeat == 0:
+        return False
     if isinstance(repeat, (int, np.integer)) and (repeat >= 1 or repeat == -1):
         return True if repeat == -1 else int(repeat)
     raise ValueError(
-        "repeat must be False, True (without end) or an integer >= 1, got "
+        "repeat must be False or 0 (each row once), True or -1 (without end), or an "
+        "integer >= 1, got "
         f"{shown(repeat)}."
     )
 

@@ -133,9 +133,20 @@ class FileLoader(DataGeneratorMap):
 
     Raises:
       ValueError: `on_error` or `reader` is not valid.
+      TypeError: of a subclass, when it is defined: it has a method `load`, as that of
+        brevettiai, which nothing would call. `decode` takes its place.
     """
 
     apply_unbatched = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "load"):
+            raise TypeError(
+                f"{cls.__name__}.load is never called. Override decode(data), which "
+                "makes a value of the bytes of a file, or read(path); or give "
+                "reader=..., a function path -> bytes."
+            )
 
     def __init__(
         self,
@@ -293,7 +304,8 @@ class ImageAugmenter(DataGeneratorMap):
     of `Augmentation`.
 
     Attributes:
-      image_keys: keys of the images [h, w, c] of a sample, uint8 or floats from 0 to 1.
+      image_keys: keys of the images [h, w, c] of a sample, uint8, or floats from 0 to 1
+        or 255.
 
     Raises:
       ValueError: a value is out of range.

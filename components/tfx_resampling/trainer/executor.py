@@ -3,12 +3,15 @@
 import numbers
 from typing import Any
 
+import tensorflow as tf
+from absl import logging
 from tfx import types
 from tfx.components.trainer import executor, fn_args_utils
 from tfx.types import artifact_utils
 
 from tfx_resampling.artifacts import PLAN_URI_KEY
-from tfx_resampling.validate import check_integer
+from tfx_resampling.errors import reason
+from tfx_resampling.validate import check_integer, printable
 
 RESAMPLE_PLAN_KEY = "resample_plan"
 TRAIN_STEPS_KEY = "train_steps"
@@ -19,6 +22,19 @@ class Executor(executor.GenericExecutor):
 
     Guarantee: `fn_args.train_steps` is the property "train_steps" if it is set.
     """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains; an error of the input is a line of the log before its traceback."""
+        try:
+            super().Do(input_dict, output_dict, exec_properties)
+        except tf.errors.OpError as error:
+            logging.error("Training ended: %s", printable(reason(error)))
+            raise
 
     def _GetFnArgs(
         self,
