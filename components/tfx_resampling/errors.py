@@ -11,6 +11,9 @@ _ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?:\s|$)", re.S)
 # Of one outside of a graph it prints the bytes.
 _EAGER_ASSERTION = re.compile(r"Summarized data: (b(['\"]).*\2)$", re.S)
 
+# What it puts around its own errors: where in a graph they are of.
+_AROUND = re.compile(r"^\{\{function_node [^}]*\}\} |\s+\[\[\{\{node .*", re.S)
+
 # Modules that only extras install: what people call them, and the smallest extra.
 _OF_EXTRAS = {
     "absl": ("absl-py", "tf"),
@@ -33,7 +36,7 @@ def reason(error: BaseException) -> str:
         return ast.literal_eval(assertion[1]).decode()
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.strerror}: {error.filename!r}"  # Without its number.
-    return text
+    return _AROUND.sub("", text)
 
 
 def names_like(name: str, names: Sequence[str]) -> str:
