@@ -3,7 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -22,7 +22,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Those that only the job server of a Flink, Spark or portable runner knows are not
     refused.
     """
-    parser = _Parser(allow_abbrev=False, add_help=False)
+    parser: Any = _Parser(allow_abbrev=False, add_help=False)
     kinds = {str(kind): kind for kind in PipelineOptions.__subclasses__()}
     for kind in kinds.values():
         kind._add_argparse_args(parser)

@@ -214,7 +214,7 @@ class Batches:
         )
 
     def _parse(self, samples: Samples) -> Batch:
-        names = None
+        names: Any = None
         if len(self._spec) > len(self._encoder.spec):
             # Of features that nobody looked at before, errors are TensorFlow's own.
             names = record_names(samples.origins, self._names)
