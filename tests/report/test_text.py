@@ -1,5 +1,6 @@
 """The table of a plan as text and HTML."""
 
+import dataclasses
 import re
 
 import pytest
@@ -71,3 +72,11 @@ def test_several_labels_have_what_comes_of_their_factors():
     assert [row["clipped"] for row in (a, b)] == [0.25, 1.0]
     line = report.as_text(plan).splitlines()[1].split()
     assert line[5:7] == [f"{ratios[0]:.4g}", "25%"]
+
+
+def test_thousands_are_written_in_one_way():
+    plan = plans.make("ab", [12_345.6, 0.5], max_factor=1e5)
+    plan = dataclasses.replace(plan, diagnostics={"largest_factor": 12_345.6})
+    text = report.as_text(plan)
+    assert "12,346" in text and "at most 100,000." in text and "e+0" not in text
+    assert ">12,346<" in report.as_html(plan) and "e+0" not in report.as_html(plan)

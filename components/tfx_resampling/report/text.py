@@ -144,7 +144,8 @@ def details(plan: Plan) -> list[str]:
     if plan.multi_label:
         lines.append(
             f"A record's factor: the {_COMBINED[plan.combine]} of its labels' factors, "
-            f"at least {plan.min_factor:g} and at most {plan.max_factor:g}."
+            f"at least {factor_text(plan.min_factor)} and at most "
+            f"{factor_text(plan.max_factor)}."
         )
     known = plan.diagnostics
     if "largest_factor" in known:
