@@ -11,6 +11,10 @@ to a uniform target with as many samples as records, and with a tenth as many. B
 - the sum of the parts: the seconds to read what is read, and the seconds to decode what
   is emitted, from memory with all cores.
 
+Then random windows (of 8 % to all of the area), from memory: beside the same windows of
+the whole image, `decode_jpeg` and a slice, and of `decode_and_crop_jpeg`, both resized
+by bilinear `tf.image.resize`.
+
 Images per second of each, in turns in one process, after a round that warms up. The
 time of a turn begins before the first batch. The error is the root mean square of the
 difference to Pillow's antialiased resizing, of 255.
@@ -20,6 +24,7 @@ enough, or the JPEGs of a folder, of which the middle is cut out.
 """
 
 import argparse
+import functools
 import io
 import os
 import pathlib
@@ -34,7 +39,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from tfx_resampling import ImageOptions, InputOptions, input_fn
+from tfx_resampling import Augmentation, ImageOptions, InputOptions, input_fn
 from tfx_resampling.images import decode
 from tfx_resampling.options import cores
 
@@ -86,17 +91,20 @@ def error(encoded: list[bytes], pixels: Callable[[tf.Tensor], tf.Tensor]) -> flo
     return float(np.mean(np.sqrt(squares)))
 
 
-def from_memory(encoded: list[bytes], image: ImageOptions) -> tf.data.Dataset:
-    """Decodes images that are in memory, with all cores."""
+def from_memory(
+    encoded: list[bytes], pixels: Callable[..., tf.Tensor]
+) -> tf.data.Dataset:
+    """Decodes images that are in memory, with all cores, by (image, number)."""
     options = tf.data.Options()
     options.autotune.enabled = False
-    dataset = tf.data.Dataset.from_tensor_slices(encoded).map(
-        lambda one: decode.decode_pixels(one, image),
-        num_parallel_calls=cores(),
-        deterministic=False,
+    numbers = tf.range(len(encoded), dtype=tf.int64)
+    dataset = tf.data.Dataset.from_tensor_slices((encoded, numbers)).map(
+        pixels, num_parallel_calls=cores(), deterministic=False
     )
+    scale = ImageOptions().scale
     dataset = dataset.batch(_BATCH).map(
-        lambda batch: decode.scaled(batch, image.scale), num_parallel_calls=cores()
+        lambda batch: decode.scaled(batch, scale) if batch.dtype == tf.uint8 else batch,
+        num_parallel_calls=cores(),
     )
     return dataset.prefetch(2).with_options(options)
 
@@ -110,6 +118,50 @@ def run(dataset: tf.data.Dataset) -> tuple[int, float]:
             x = batch[0] if isinstance(batch, tuple) else batch
             samples += int(x.shape[0])
         return samples, time.perf_counter() - start
+
+
+def compare_crops(encoded: list[bytes], samples: int, rounds: int) -> None:
+    """Prints how decoding windows compares with what else one would write."""
+    augment = Augmentation(crop=(0.08, 1.0))
+    options = ImageOptions(size=_TARGET)
+
+    def window(sides, number):
+        return augment.window(sides, tf.stack([number, 7]))
+
+    def ours(one, number):
+        return decode.decode_pixels(
+            one, options, functools.partial(window, number=number)
+        )
+
+    def whole(one, number):
+        image = tf.io.decode_jpeg(one, 3)
+        begin, sides = window(tf.shape(image)[:2], number)
+        part = tf.slice(image, [*tf.unstack(begin), 0], [*tf.unstack(sides), 3])
+        return tf.image.resize(part, _TARGET) / 255
+
+    def recipe(one, number):
+        crop = tf.concat(window(tf.io.extract_jpeg_shape(one)[:2], number), axis=0)
+        part = tf.io.decode_and_crop_jpeg(one, crop, 3)
+        return tf.image.resize(part, _TARGET) / 255
+
+    many = (encoded * (samples // len(encoded) + 1))[:samples]
+    contenders = {
+        "input_fn's": from_memory(many, ours),
+        "decode_jpeg": from_memory(many, whole),
+        "decode_and_crop_jpeg": from_memory(many, recipe),
+    }
+    rates = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, dataset in contenders.items():
+            found, seconds = run(dataset)
+            if number:
+                rates[name].append(found / seconds)
+    ours_rate = statistics.median(rates["input_fn's"])
+    print(f"  windows:      {ours_rate:7,.0f}/s", end="")
+    for name in ("decode_jpeg", "decode_and_crop_jpeg"):
+        ratios = [ours / own for ours, own in zip(rates["input_fn's"], rates[name])]
+        print(f"; {verdict(ratios, 1.0)} times {name}", end="")
+    print(flush=True)
 
 
 def emitted(files: list[str], plan, options: InputOptions) -> list[bytes]:
@@ -139,7 +191,10 @@ def compare(files: list[str], size: float, samples: int, rounds: int, goal: floa
         ),
         "tutorial": tutorial(peers.filter_first(many, "", plan, scanned)),
         "read": peers.plain_read(files, "", _BATCH, options.epochs or 1),
-        "decode": from_memory(emitted(files, plan, options), image),
+        "decode": from_memory(
+            emitted(files, plan, options),
+            lambda one, _: decode.decode_pixels(one, image),
+        ),
     }
     if size < 1:
         contenders["rejection_resample"] = tutorial(
@@ -187,12 +242,16 @@ def main() -> int:
             error(encoded, lambda one: decode.decode_image(one, image)),
             error(encoded, lambda one: peers.tutorial_decode(one, _TARGET)),
         ]
-        _, seconds = run(from_memory(encoded, image))
-        samples = max(64, round(args.seconds * len(encoded) / seconds))
+        many = encoded * 4
+        _, seconds = run(
+            from_memory(many, lambda one, _: decode.decode_pixels(one, image))
+        )
+        samples = max(64, round(args.seconds * len(many) / seconds))
         print(
             f"{height} x {width}, {kilobytes:.0f} kB: error {errors[0]:.2f}, of the "
             f"tutorial {errors[1]:.2f}"
         )
+        compare_crops(encoded, samples, args.rounds)
         with tempfile.TemporaryDirectory() as directory:
             # Enough that an epoch is as long as a turn, a tenth emitted; up to 1.2 GB.
             records = min(10 * samples, round(1.2e6 / kilobytes))

@@ -65,8 +65,10 @@ def test_options_reach_their_maps(samples):
     generator = build_image_data_generator(samples, ["b"], loader, augmenter, 8, seed=1)
     functions = [action.function for action in generator.get_dataset_actions()]
     assert functions[:2] == [loader, augmenter] and generator.batch_size == 8
-    made = build_image_data_generator(samples, image=IMAGE, augmentation={"crop": 0.3})
-    assert made.get_dataset_actions()[1].function == ImageAugmenter(crop=0.3)
+    made = build_image_data_generator(
+        samples, image=IMAGE, augmentation={"crop": (0.5, 1)}
+    )
+    assert made.get_dataset_actions()[1].function == ImageAugmenter(crop=(0.5, 1))
     plain = build_image_data_generator(samples, image=IMAGE)
     assert len(plain.get_dataset_actions()) == 2
     with pytest.raises(

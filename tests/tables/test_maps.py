@@ -321,7 +321,7 @@ def test_several_images_of_a_sample_are_moved_alike():
 
 def test_nothing_is_changed_without_options():
     off = ImageAugmenter(
-        flip=False, flip_up_down=False, crop=0, rotate=0, brightness=0, contrast=0,
+        flip=False, flip_up_down=False, crop=None, rotate=0, brightness=0, contrast=0,
         noise=0,
     )  # fmt: skip
     assert np.array_equal(images(off), np.repeat(IMAGE[np.newaxis], 20, axis=0))
@@ -337,7 +337,7 @@ def test_samples_without_an_image():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"crop": 1}, "crop must be from 0 to below 1, got 1"),
+        ({"crop": 1}, "crop must be .*or None, got 1"),
         ({"noise": -0.1}, "noise must be from 0 to below 1"),
         ({"rotate": 181}, "rotate must be from 0 to 180, got 181"),
     ],

@@ -1,5 +1,7 @@
 """Samples of epochs -> batches of images, or of features, and labels."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -273,12 +275,21 @@ class Batches:
         augment = image.augment
         # Without augmentation `_judge` scales them, as a batch: fewer bytes until then.
         decoded = decode.decode_pixels if augment is None else decode.decode_image
+        window = None
+        if isinstance(augment, Augmentation) and augment.crop and image.size:
+            # Only what is in the window need be decoded.
+            window, augment = augment.window, dataclasses.replace(augment, crop=None)
+
+        def decode_one(i, encoded, seed):
+            part = None
+            if window is not None:
+                part = functools.partial(window, seed=seed)
+            return i, decoded(encoded, image, part), seed
+
         # Not to decode is an error that no op can catch, but that ignore_errors leaves
         # out, and a missing number gives away.
         pixels = tf.data.Dataset.from_tensor_slices(encoded).map(
-            lambda i, encoded, seed: (i, decoded(encoded, image), seed),
-            num_parallel_calls=self._parallel,
-            deterministic=True,
+            decode_one, num_parallel_calls=self._parallel, deterministic=True
         )
         pixels = pixels.ignore_errors()
         if augment is not None and not isinstance(augment, Augmentation):

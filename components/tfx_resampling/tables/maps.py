@@ -314,12 +314,13 @@ class ImageAugmenter(DataGeneratorMap):
     image_keys: str | Sequence[str] = ("img",)
     flip: bool = True
     flip_up_down: bool = True
-    crop: float = 0.1
+    crop: Sequence[float] | None = (0.81, 1.0)
     rotate: float = 90.0
     brightness: float = 0.25
     contrast: float = 0.25
     noise: float = 0.01
     shift: float = 0.0
+    aspect: Sequence[float] = (3 / 4, 4 / 3)
 
     # Class attributes and no options: they have no annotation.
     apply_unbatched = True
