@@ -18,6 +18,7 @@ from tfx_resampling.stream.input_fn import _in_words, input_fn
 
 from tests import plans, tfrecords
 from tests.images import image_files
+from tests.records.test_one_device import functions as of_one_device
 
 pytestmark = pytest.mark.long
 
@@ -80,6 +81,22 @@ def test_a_batch_has_images_labels_seeds_and_kept_features(images):
     assert x["image"].min() >= 0 and x["image"].max() <= 1
     grey = x["image"].mean(axis=(1, 2, 3)) * 255
     assert grey == pytest.approx(10 * np.arange(21), abs=2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image": ImageOptions(size=(4, 5), augment=Augmentation(flip=True))},
+        {"parse": {"score": tf.io.FixedLenFeature([], tf.float32)}},
+        {"image": None, "options": InputOptions(on_corrupt="skip")},
+    ],
+    ids=["image", "parse", "skip"],
+)
+def test_no_function_is_made_ready_for_several_devices(images, options):
+    """It takes most of the time until the first batch, at each start of an iterator."""
+    dataset = input_fn(images, PLAN, batch_size=8, **options)
+    found = of_one_device(dataset)
+    assert len(found) > 10 and all(found)
 
 
 def test_models_get_pixels_and_labels_and_batches_of_a_known_size(images):

@@ -16,6 +16,7 @@ from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.fields import Parsed, Parsing
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
+from tfx_resampling.records.one_device import on_one_device
 from tfx_resampling.validate import shown
 
 
@@ -334,7 +335,7 @@ class Reader:
         chunks = self.read(
             files.map(lambda file: (tf.constant(0, tf.int64), file)), use
         )
-        return chunks.with_options(graph_options())
+        return on_one_device(chunks).with_options(graph_options())
 
     def recover(self, region: Lost, use: Callable[[Chunk], Any]) -> tf.data.Dataset:
         """Returns what `use` makes of records that could not be read as a chunk.

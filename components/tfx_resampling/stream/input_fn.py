@@ -14,6 +14,7 @@ from tfx_resampling.decision.agreement import Agreement, check_first_labels
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import ImageOptions, InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles, check_positions
+from tfx_resampling.records.one_device import on_one_device
 from tfx_resampling.records.reader import WHOLE, Shard, graph_options
 from tfx_resampling.shards.selection import select
 from tfx_resampling.stream.batches import Batches
@@ -59,7 +60,9 @@ def input_fn(
     Stages: read files interleaved; of each chunk of records parse the labels, decide
     and drop, in the thread that reads it -> put survivors into blocks -> replicate and
     shuffle a block -> batch -> parse -> decode and augment in parallel -> prefetch.
-    tf.train.Checkpoint can save the position of an iterator over the data set.
+    tf.train.Checkpoint can save the position of an iterator over the data set. The
+    optimizations of tf.data are off, and fail where they are switched on again
+    (`records.one_device`).
 
     Images are decoded and augmented by default. For records without any, `parse` says
     what a batch has: a feature spec, for instance of Transform, or a function.
@@ -213,6 +216,8 @@ def input_fn(
             )
         )
     dataset = dataset.prefetch(_PREFETCH)
+    if options.service is None:
+        dataset = on_one_device(dataset)
     settings = graph_options()
     # Of the workers of a service nobody knows how many cores they have.
     settings.autotune.enabled = options.service is not None

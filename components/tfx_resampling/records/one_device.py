@@ -1,0 +1,64 @@
+"""Data sets whose functions TensorFlow makes ready at a quarter of the time.
+
+Each function of a data set (of `map`, `interleave`...) is made ready anew for every
+iterator: placed on devices, optimized, cut into parts. That was three quarters of the
+time until the first batch, and nothing of it is of use on one device, where functions
+of tf.data run unless they say otherwise. Those with an attribute are spared it
+(tensorflow/core/data/captured_function.cc). No argument of tf.data sets it: it has to
+be written into the graph.
+"""
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+# Of functions that tf.data traces. Not of those that they call: TensorFlow refuses it.
+_OF_TF_DATA = "_tf_data_function"
+_ONE_DEVICE = "experimental_ints_on_device"
+# In the names of ops whose state a copy would not share: it would lose a Python
+# function that nothing else holds, and not see what is put into a table later.
+_SHARED = ("PyFunc", "Table")
+# Of tf.data.experimental.ExternalStatePolicy: state that is not in the graph.
+_FAIL = 2
+
+
+def on_one_device(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the same data set, with functions of a single device: the CPU.
+
+    The elements are the same, in the same order, as quick as before; the first of an
+    iterator comes earlier. A data set that no graph has all of (a function of its
+    user's calls Python, has a variable or a table) is returned as it is. Options that
+    were set are kept, but `options()` does not tell them: set them after. tf.data's own
+    optimizations are off, and must stay so: they fail on such functions.
+
+    Args:
+      dataset: any, made eagerly.
+    """
+    if not tf.executing_eagerly():
+        return dataset
+    try:
+        serialized = tf.raw_ops.DatasetToGraphV2(
+            input_dataset=tf.data.experimental.to_variant(dataset),
+            external_state_policy=_FAIL,
+        )
+    except tf.errors.OpError:
+        return dataset
+    graph = tf.compat.v1.GraphDef.FromString(serialized.numpy())
+    if any(part in node.op for node in _nodes(graph) for part in _SHARED):
+        return dataset
+    for function in graph.library.function:
+        if function.attr[_OF_TF_DATA].b:
+            function.attr[_ONE_DEVICE].b = True
+    variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
+    light = tf.data.experimental.from_variant(variant, dataset.element_spec)
+    # They take what such a function returns for what a data set is made of.
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return light.with_options(options)
+
+
+def _nodes(graph) -> Iterator:
+    """Yields the nodes of a graph and of its functions."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
