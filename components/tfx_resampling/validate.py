@@ -5,7 +5,7 @@ A message says which value broke which rule. Imports nothing of the package.
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -164,7 +164,8 @@ def check_integer(
 def check_number(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a finite number >= 0; a bool is none."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < math.inf:
+    # No larger integer is a float.
+    if not is_number or not 0 <= value <= sys.float_info.max:
         raise ValueError(
             f"{name} must be a finite number >= 0, got {shown(value)}{_type_of(value)}."
         )

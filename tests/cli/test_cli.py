@@ -397,36 +397,6 @@ def test_apply(run, plan_file, pattern):
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["plan"], "Missing option '--label-key'"),
-        (["plan", "--label-key", "l"], "give --statistics or --examples"),
-        (["plan", "--label-key", "l", "--examples", "/no/*"], "matches no file"),
-        (["plan", "--label-key", "l", "--statistics", "/no"], "must be a FeatureStats"),
-        (
-            ["plan", "--label-key", "l", "--statistics", __file__],
-            "test_cli.py' is no FeatureStats.pb of TFDV",
-        ),
-        (
-            ["plan", "--label-key", "l", "--examples", "x", "--target", "unform"],
-            "target must be .* got 'unform'",
-        ),
-        (["show", "absent.json"], "^error: No such file or directory: 'absent.json'"),
-        (["plna"], "No such command 'plna'. Is it 'plan'?"),
-        (["train"], "No such command 'train'. There are .'plan', 'show'"),
-        (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
-    ],
-)
-def test_errors_are_one_line(run, arguments, message):
-    code, output, errors = run(*arguments)
-    assert (code, output) == (2, "")
-    assert errors.startswith("error: ") and errors.count("\n") == 1
-    assert re.search(message, errors), errors
-    assert os.listdir(".") == []
-
-
-@pytest.mark.fast
 def test_a_mistyped_label_key_lists_the_features(run, pattern):
     code, _, errors = run("plan", "--examples", pattern, "--label-key", "lable")
     assert code == 2 and os.listdir(".") == []
@@ -513,6 +483,23 @@ def test_labels_that_look_like_markup(run, tmp_path):
     code, output, _ = run("show", "plan.json")
     assert code == 0
     assert [line.split()[0] for line in output.splitlines()[1:4]] == list(plan.groups)
+
+
+HOSTILE = "a\x1b[2J\u202eb\x9bc"
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_terminal_obeys_no_label(run, tmp_path, flags):
+    plan = plans.make([HOSTILE, "b"], [1.0, 0.5], warnings=(f"About {HOSTILE}.",))
+    other = plans.make([HOSTILE, "b"], [1.0, 0.7], label_key=HOSTILE)
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    (tmp_path / "other.json").write_text(other.to_json())
+    for arguments in (["show", "plan.json"], ["diff", "plan.json", "other.json"]):
+        code, output, _ = run(*arguments, *flags)
+        assert code == 0 and all(c.isprintable() or c == "\n" for c in output)
+        if flags and arguments[0] == "show":
+            assert json.loads(output)["labels"][0]["label"] == HOSTILE
 
 
 def test_interrupted_nothing_is_left(tmp_path, pattern):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from absl import logging
+from tensorboard.backend.event_processing import event_accumulator
 from tfx_resampling.monitoring import epoch_report
 from tfx_resampling.monitoring.epoch_report import EpochInput, Made
 
@@ -96,3 +97,18 @@ def test_planned_is_what_a_worker_gets_in_an_epoch_of_training(
     made, is_cut, data_epoch, samples
 ):
     assert done(made, is_cut, data_epoch).planned == samples
+
+
+def test_tensorboard_shows_labels_as_text(tmp_path):
+    label = "<b>a\x1b[2J\u202e|`"
+    plan = plans.make([label, "b"], [1.0, 1.0])
+    epoch_report.Charts(plan, str(tmp_path)).write(done())
+    events = event_accumulator.EventAccumulator(str(tmp_path / "input")).Reload()
+    tags = events.Tags()["tensors"]
+    # What a tag has in it the pages show as text; nothing in it moves the text.
+    assert r"realised_share/<b>a\x1b[2J\u202e|`" in tags
+    assert all(tag.isprintable() for tag in tags)
+    (event,) = events.Tensors("input/labels")
+    (text,) = event.tensor_proto.string_val
+    assert b"<" not in text and b"\x1b" not in text and b"`" not in text
+    assert text.count(b"|") == 4 * 5  # Those between columns only.

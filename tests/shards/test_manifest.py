@@ -1,7 +1,6 @@
 """The manifest of shards, and which of them an epoch needs."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -30,22 +29,6 @@ LAYOUT = Manifest(
 def test_json_round_trip():
     assert Manifest.from_json(LAYOUT.to_json()) == LAYOUT
     assert manifest_path("/x/Split-train/") == "/x/Split-train.manifest.json"
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"schema_version": 2}, "schema_version 2, .* reads 1"),
-        ({"mode": "else"}, "mode must be one of .*, got 'else'"),
-        ({"names": ["a"]}, "records must have one value per shard: 1 shards, got 2"),
-        ({"more": 1}, "more"),
-        ({"classes": [1]}, "classes must have one value per shard: 2 shards, got 1"),
-    ],
-)
-def test_a_manifest_is_read_strictly(change, message):
-    fields = {**json.loads(LAYOUT.to_json()), **change}
-    with pytest.raises(ValueError, match=f"manifest is not valid: .*{message}"):
-        Manifest.from_json(json.dumps(fields))
 
 
 def test_no_json():

@@ -158,21 +158,6 @@ def test_what_may_be_a_table(samples):
     assert batch["b"].numpy().tolist() == [b"y", b"x"]
 
 
-@pytest.mark.parametrize(
-    "samples, message",
-    [
-        ([], "must have at least one row, got an empty table"),
-        (pd.DataFrame({"a": []}), "must have at least one row"),
-        (3, "must be a pandas.DataFrame or a list of dicts, got int"),
-        ([[1, 2]], "non-empty strings as names, got \\[0, 1\\].*rename"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "distinct, got 'a' twice"),
-    ],
-)
-def test_bad_tables(samples, message):
-    with pytest.raises(ValueError, match=message):
-        as_frame(samples)
-
-
 def test_ragged_columns_hold_equal_sets_once():
     sets = to_tensors(pd.Series([("a", "b"), ("c",)] * 500))
     assert sets is not None and sets.codes is not None

@@ -283,27 +283,6 @@ def test_many_groups_draw():
         assert len(set(found)) > 6_000
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
-        ({"batch_size": 2.5}, "batch_size must be an integer >= 1, got 2.5"),
-        ({"repeat": -2}, "repeat must be False or 0 .* got -2"),
-        ({"repeat": 1.5}, "repeat must be .* got 1.5"),
-        ({"max_epoch_samples": 0}, "max_epoch_samples must be"),
-        ({"max_epoch_samples": -np.inf}, "max_epoch_samples must be"),
-        ({"seed": "x"}, "seed must be an integer .* got 'x'"),
-        ({"seed": 2**63}, "seed must be an integer below"),
-        ({"sampling_group_weighing": "cube"}, "weighing must be one of .*got 'cube'"),
-        ({"sampling_groupby": ["site"]}, "columns of samples, got 'site'. Columns"),
-    ],
-    ids=str,
-)
-def test_bad_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        DataGenerator(SAMPLES, **options)
-
-
 def test_sampler_hands_its_options_on():
     sampler = StratifiedSampler()
     assert sampler == StratifiedSampler(32, None, "uniform", 10**9, -1)

@@ -82,8 +82,15 @@ def _exists(path: str) -> click.UsageError:
 
 
 def write_json(value: object) -> None:
-    """Prints a JSON value for machines."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    """Prints a JSON value for machines, in which a terminal obeys nothing."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    click.echo(
+        "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+    )
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def print_table(
@@ -132,7 +139,7 @@ def print_table(
         if block is not blocks[-1]:
             console.print()
     for note in notes:
-        console.print(Text(note), soft_wrap=is_wide)
+        console.print(Text(printable(note)), soft_wrap=is_wide)
     for warning in warnings:
         text = Text(printable(f"Warning: {warning}"), style="yellow")
         console.print(text, soft_wrap=is_wide)

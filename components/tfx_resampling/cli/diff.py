@@ -6,6 +6,7 @@ import math
 import click
 
 from tfx_resampling.cli import common
+from tfx_resampling.validate import printable
 
 # What is shown per label, or says nothing of what a plan does.
 _ELSEWHERE = {
@@ -48,7 +49,7 @@ def diff_command(before, after, as_json):
         ]
         common.print_table(names, rows, together=2)
     for name, (old, new) in fields.items():
-        click.echo(f"{name}: {_short(old)} -> {_short(new)}")
+        click.echo(printable(f"{name}: {_short(old)} -> {_short(new)}"))
     if not labels and not fields:
         click.echo("no difference")
 

@@ -1,5 +1,8 @@
 """A statistics file of TFDV -> the natural distribution of labels. Needs no TFX."""
 
+import contextlib
+import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +13,8 @@ from tfx_resampling.core.counts import LabelCounts, label_order
 from tfx_resampling.filesystem import read_bytes
 
 STATS_FILE = "FeatureStats.pb"
+# Bytes that it may have: a message of protobuf has less than 2 GB.
+_MAX_BYTES = (2 << 30) - 1
 # TFDV's name of the slice that is the whole split.
 _ALL_EXAMPLES = "All Examples"
 # What TFDV shows for every value that is not UTF-8.
@@ -68,13 +73,19 @@ def from_file(
 
 def read_datasets(path: str) -> Sequence[statistics_pb2.DatasetFeatureStatistics]:
     """Returns the data sets of a statistics file: the whole, and slices if any."""
-    try:
-        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(read_bytes(path))
-    except message.DecodeError:
+    found, contents = None, read_bytes(path, _MAX_BYTES)
+    # Older versions of protobuf warn of what they could not read to its end.
+    with (
+        warnings.catch_warnings(record=True) as warned,
+        contextlib.suppress(message.DecodeError),
+    ):
+        warnings.simplefilter("always", RuntimeWarning)
+        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(contents)
+    if found is None or any(issubclass(w.category, RuntimeWarning) for w in warned):
         raise ValueError(
             f"{path!r} is no {STATS_FILE} of TFDV, a serialized "
             "DatasetFeatureStatisticsList."
-        ) from None
+        )
     return found.datasets
 
 
@@ -144,6 +155,12 @@ def _counted_labels(
 ) -> dict:
     stats = feature.string_stats
     buckets = stats.rank_histogram.buckets
+    for bucket in buckets:
+        if not 0 <= bucket.sample_count < math.inf:
+            raise ValueError(
+                f"counts of {label_key!r} in {path!r} must be finite numbers >= 0, got "
+                f"{bucket.sample_count} of label {bucket.label!r}."
+            )
     counted = {bucket.label: int(round(bucket.sample_count)) for bucket in buckets}
     if stats.invalid_utf8_count or _NOT_UTF8 in counted:
         raise ValueError(

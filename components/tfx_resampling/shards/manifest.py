@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import numbers
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +14,18 @@ import tensorflow as tf
 from tfx_resampling.core import draws
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.validate import check_choice
+from tfx_resampling.validate import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_text,
+    check_type,
+    parse_object,
+)
 
 SCHEMA_VERSION = 1
+# Bytes that a manifest may have: 100,000 shards take 10 MB.
+MAX_BYTES = 64 << 20
 MODES = ("materialize", "stratify")
 
 # How the names of shards begin: of samples, also where somebody has copied them away
@@ -83,6 +93,30 @@ class Manifest:
                     f"{name} must have one value per shard: {len(self.names)} shards, "
                     f"got {len(getattr(self, name))} values."
                 )
+        for name in self.names:
+            check_text("every one of names", name)
+            # They are joined to the directory.
+            if name != os.path.basename(name) or name in (os.curdir, os.pardir):
+                raise ValueError(
+                    f"names must be of files in the directory, got {name!r}."
+                )
+        check_type("counts", self.counts, Mapping)
+        for name, values in {"counts": self.counts.values(), **self._numbers()}.items():
+            for value in values:
+                if name in ("lows", "highs"):
+                    check_number(f"every one of {name}", value)
+                else:
+                    check_integer(
+                        f"every one of {name}",
+                        value,
+                        below=2**63,
+                        kind=numbers.Integral,
+                    )
+
+    def _numbers(self) -> dict[str, tuple]:
+        names = ("records", *_PER_CLASS)
+        one = {name: (getattr(self, name),) for name in ("start_epoch", "epochs")}
+        return {**one, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
         """Returns the contents of the manifest."""
@@ -90,7 +124,7 @@ class Manifest:
         return json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Manifest":
+    def from_json(cls, text: str | bytes) -> "Manifest":
         """Reads a manifest strictly.
 
         Raises:
@@ -98,9 +132,9 @@ class Manifest:
             unknown or do not fit together.
         """
         try:
-            fields = dict(json.loads(text))
+            fields = parse_object("the text", text, MAX_BYTES)
             version = fields.pop("schema_version", None)
-            if version != SCHEMA_VERSION:
+            if type(version) is not int or version != SCHEMA_VERSION:
                 raise ValueError(
                     f"schema_version {version!r}, this tfx-resampling reads "
                     f"{SCHEMA_VERSION}"
@@ -162,9 +196,9 @@ def read_manifest(directory: str) -> Manifest | None:
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        contents = file.read()
+        contents = file.read(MAX_BYTES + 1)
     try:
-        return Manifest.from_json(contents.decode())
+        return Manifest.from_json(contents)
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
 
