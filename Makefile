@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test lint types contracts coverage format bench bench-next soak docs clean
+.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test engine-test lint types contracts coverage format bench bench-next soak docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -74,6 +74,12 @@ kubeflow-test: $(INSTALLED) ## Kubeflow's own backend, and gs:// by a server on 
 	$(if $(KFP_SOURCE),KFP_SOURCE='$(abspath $(KFP_SOURCE))') \
 	  $(if $(KFP_BACKEND),KFP_BACKEND='$(abspath $(KFP_BACKEND))') \
 	  $(PYTHON) -m pytest -rs tests/kubeflow/test_workflow.py tests/kubeflow/test_backend.py tests/kubeflow/test_gcs.py
+
+# What is missing is said at once; the first time downloads 0.4 GB, see docs/engines.md.
+engine-test: $(INSTALLED) ## Beam's steps on a Flink cluster that it starts (java, mvn)
+	$(PYTHON) -m tests.beam.engines.downloads
+	$(PYTHON) -m tests.beam.engines.machines \
+	  $(PYTHON) -m pytest -rs tests/beam/engines
 
 lint: types contracts ## Check style, format, types and which folder imports which
 	$(PYTHON) -m ruff check .

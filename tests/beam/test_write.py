@@ -15,6 +15,7 @@ from tfx_resampling.beam import (
     ResampleOptions,
     WriteResampled,
     external_sort,
+    shard_files,
 )
 from tfx_resampling.beam.write import write_resampled
 from tfx_resampling.core.config import PlannerConfig
@@ -173,6 +174,49 @@ def test_the_same_bytes_from_other_files_in_other_runs(
     second = write([everything], tmp_path / "second", mode=mode)
     assert len(first.names) > 5
     assert second == first
+    assert contents(tmp_path / "second") == contents(tmp_path / "first")
+
+
+@pytest.mark.parametrize(
+    "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+)
+def test_many_runs_are_merged_before_they_are_read(
+    files, tmp_path, mode, monkeypatch, small_shards
+):
+    most, opened, merged = 6, [], []
+
+    class Counting(tf.io.gfile.GFile):
+        def __init__(self, name, mode):
+            super().__init__(name, mode)
+            if os.path.basename(name).startswith(("run-", "merged-")) and mode == "rb":
+                opened[-1] += 1
+
+    def counted(process):
+        def run(self, element):
+            opened.append(0)
+            return list(process(self, element))
+
+        return run
+
+    def merge(path, *arguments):
+        merged.append(path)
+        return external_sort.merge_runs(path, *arguments)
+
+    write(files, tmp_path / "first", mode=mode)
+    many = tfrecords.spread(tmp_path, RECORDS, 20)
+    monkeypatch.setattr(external_sort, "_RUN_BYTES", 2_000)
+    monkeypatch.setattr(external_sort, "_MOST_RUNS", most)
+    monkeypatch.setattr(shard_files, "merge_runs", merge)
+    for step in (shard_files.MergeRuns, shard_files.WriteShard):
+        monkeypatch.setattr(step, "process", counted(step.process))
+    monkeypatch.setattr(tf.io.gfile, "GFile", Counting)
+    write(many, tmp_path / "second", mode=mode)
+    monkeypatch.undo()
+    # Several groups, and several parts of each.
+    names = {os.path.basename(path)[:12] for path in merged}
+    assert 1 < len(names) <= most and len(merged) > 2 * len(names)
+    # A file and its index each.
+    assert max(opened) <= 2 * most
     assert contents(tmp_path / "second") == contents(tmp_path / "first")
 
 

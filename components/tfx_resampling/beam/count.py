@@ -3,7 +3,7 @@
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from tfx_resampling.beam.read import NAMESPACE
+from tfx_resampling.beam.read import NAMESPACE, log_read
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.count import Counted, CountSpec, count_files
@@ -50,6 +50,7 @@ class _CountFile(beam.DoFn):
         found = count_files(RecordFiles((name,)), self._spec, InputOptions())
         self._files.inc()
         self._records.inc(found.records.total())
+        log_read(name, found.records.total())
         yield found
 
 

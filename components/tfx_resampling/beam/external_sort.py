@@ -2,8 +2,9 @@
 
 As in Knuth, The Art of Computer Programming, vol. 3, 5.4. Every worker sorts as many
 records as fit into its memory and writes them as a run; whoever writes a shard takes
-its part of every run. Only names of files travel through Beam, so that memory stays the
-same for any number of records, on any runner.
+its part of every run. Of many runs a pass makes fewer before that, so that no step
+opens more than some hundreds of files. Only names of files travel through Beam, so that
+memory stays the same for any number of records, on any runner.
 """
 
 import collections
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import uuid
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,10 +37,14 @@ SHARDS = "shards.json"
 SHARDS_DIR = "shards"
 # Buckets where the number of shards follows the bytes, which are not known before.
 _MOST_SHARDS = 1_024
-# Bytes of records that a worker sorts at once. More of them make fewer runs, which are
-# all opened for each shard.
+# Bytes of records that a worker sorts at once. More of them make fewer runs.
 _RUN_BYTES = 128 << 20
+# Runs of which each shard takes its part. Of more of them, a pass makes fewer before.
+# Its groups have as many, so that one pass is enough for 512 * 512 runs, 35 TB.
+_MOST_RUNS = 512
 _WORD = 8  # Bytes of a number in an index.
+# Records that are put together before they are written or compressed.
+_WRITTEN_AT_ONCE = 1_000
 
 # Steps have no type hints, which Beam would read: it takes a NumPy array for a list.
 
@@ -141,9 +147,6 @@ def write_run(
     """
     rows = np.lexsort((orders, buckets))
     sizes = np.fromiter(map(len, serialized), np.int64, len(serialized))[rows]
-    sizes += FRAMING_BYTES
-    first_rows = np.searchsorted(buckets[rows], np.arange(num_buckets + 1))
-    first_bytes = np.append(0, np.cumsum(sizes))[first_rows]
 
     def write_records(temporary):
         with tf.io.TFRecordWriter(temporary) as writer:
@@ -151,12 +154,27 @@ def write_run(
                 writer.write(serialized[row])
 
     write_whole(path, write_records)
-    index = (first_rows, first_bytes, orders[rows].view(np.int64), sizes)
-    contents = b"".join(part.astype("<i8").tobytes() for part in index)
-    write_contents(_index_path(path), contents)
+    sizes += FRAMING_BYTES
+    first_rows, first_bytes = _write_index(
+        path, buckets[rows], orders[rows], sizes, num_buckets
+    )
     counts, num_bytes = np.diff(first_rows), np.diff(first_bytes)
     present = np.flatnonzero(counts)
     return Run(path, present, counts[present], num_bytes[present])
+
+
+def _write_index(path, buckets, orders, sizes, num_buckets) -> tuple:
+    """Writes the index of a run, of its records in order; returns its first parts.
+
+    Returns:
+      int64 [num_buckets + 1] twice: the rows, and the bytes, at which buckets begin.
+    """
+    first_rows = np.searchsorted(buckets, np.arange(num_buckets + 1))
+    first_bytes = np.append(0, np.cumsum(sizes))[first_rows]
+    index = (first_rows, first_bytes, orders.view(np.int64), sizes)
+    contents = b"".join(part.astype("<i8").tobytes() for part in index)
+    write_contents(_index_path(path), contents)
+    return first_rows, first_bytes
 
 
 def read_buckets(
@@ -171,7 +189,50 @@ def read_buckets(
       first: the first bucket.
       after: the bucket after the last.
     """
-    orders, pieces = [], []
+    _, orders, pieces = _read_parts(paths, num_buckets, first, after)
+    rows = np.argsort(orders, kind="stable")
+    return [pieces[row] for row in rows.tolist()], len(pieces)
+
+
+def merge_runs(
+    path: str, paths: Sequence[str], num_buckets: int, first: int, after: int
+) -> None:
+    """Writes some buckets of several runs as one run.
+
+    Args:
+      path: the file; an earlier one of that name is replaced, by the same contents.
+      paths: the runs, as of `read_buckets`.
+      num_buckets: number of buckets of the runs.
+      first: the first bucket.
+      after: the bucket after the last.
+    """
+    buckets, orders, pieces = _read_parts(paths, num_buckets, first, after)
+    rows = np.lexsort((orders, buckets))
+    sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))[rows]
+    write_whole(path, lambda path: write_pieces(path, [pieces[row] for row in rows]))
+    _write_index(path, buckets[rows], orders[rows], sizes, num_buckets)
+
+
+def write_pieces(path: str, pieces: Sequence[memoryview], is_gzip=False) -> None:
+    """Writes framed records to a file."""
+    # The header of gzip, without a time: the same bytes on every run. Images do not
+    # get smaller by a higher level, only slower.
+    compressor = zlib.compressobj(level=1, wbits=31) if is_gzip else None
+    with tf.io.gfile.GFile(path, "wb") as file:
+        for start in range(0, len(pieces), _WRITTEN_AT_ONCE):
+            contents = b"".join(pieces[start : start + _WRITTEN_AT_ONCE])
+            file.write(compressor.compress(contents) if compressor else contents)
+        if compressor:
+            file.write(compressor.flush())
+
+
+def _read_parts(paths, num_buckets, first, after) -> tuple:
+    """Returns the buckets, int64 [n], orders, uint64 [n], and framed records of runs.
+
+    They are in the order of the runs, and of the records in each. One file is open at a
+    time.
+    """
+    buckets, orders, pieces = [], [], []
     for path in paths:
         with tf.io.gfile.GFile(_index_path(path), "rb") as index:
 
@@ -179,24 +240,82 @@ def read_buckets(
                 index.seek(position * _WORD)
                 return np.frombuffer(index.read(count * _WORD), "<i8")
 
-            (low,), (high,) = (numbers(bucket, 1) for bucket in (first, after))
+            rows = numbers(first, after - first + 1)
+            low, high = rows[0], rows[-1]
             if low == high:
                 continue
             starts = num_buckets + 1
             (begin,), (end,) = (numbers(starts + b, 1) for b in (first, after))
             (total,) = numbers(num_buckets, 1)
-            rows = 2 * starts
-            orders.append(numbers(rows + low, high - low).view(np.uint64))
-            sizes = numbers(rows + total + low, high - low)
+            buckets.append(np.repeat(np.arange(first, after), np.diff(rows)))
+            orders.append(numbers(2 * starts + low, high - low).view(np.uint64))
+            sizes = numbers(2 * starts + total + low, high - low)
         with tf.io.gfile.GFile(path, "rb") as file:
             file.seek(int(begin))
             contents = memoryview(file.read(int(end - begin)))
         ends = np.cumsum(sizes).tolist()
         pieces += [contents[a:b] for a, b in zip([0, *ends], ends)]
     if not pieces:
-        return [], 0
-    rows = np.argsort(np.concatenate(orders), kind="stable")
-    return [pieces[row] for row in rows.tolist()], len(pieces)
+        return np.array([], np.int64), np.array([], np.uint64), []
+    return np.concatenate(buckets), np.concatenate(orders), pieces
+
+
+class Merging(NamedTuple):
+    """How a pass merges runs: in groups of them, and of each group parts of its shards.
+
+    A merged run has the records of one group and one part, about as many as a worker
+    sorts at once. The groups are of neighbours in the order of the runs, which settles
+    between records of one order: merged, they come out as without a pass.
+
+    Attributes:
+      runs: the runs, in order.
+      groups: number of groups.
+      parts: number of parts.
+      num_shards: number of shards.
+    """
+
+    runs: Sequence[str]
+    groups: int
+    parts: int
+    num_shards: int
+
+    @classmethod
+    def of(cls, runs: Sequence[str], num_bytes: int, num_shards: int) -> "Merging":
+        """Returns the pass for runs of so many bytes; of few runs, one without groups.
+
+        Args:
+          runs: the runs, in order.
+          num_bytes: size of all of them.
+          num_shards: number of shards that are to be made of them.
+        """
+        if len(runs) <= _MOST_RUNS:
+            return cls(runs, 0, 0, num_shards)
+        groups = -(-len(runs) // _MOST_RUNS)
+        parts = min(num_shards, -(-num_bytes // (groups * _RUN_BYTES)))
+        return cls(runs, groups, parts, num_shards)
+
+    @property
+    def tasks(self) -> list[tuple[int, int]]:
+        """The (group, part) of each merged run."""
+        return [(g, p) for g in range(self.groups) for p in range(self.parts)]
+
+    def group(self, number: int) -> Sequence[str]:
+        """Returns the runs of a group."""
+        return _share(self.runs, number, self.groups)
+
+    def shards(self, part: int) -> Sequence[int]:
+        """Returns the numbers of the shards of a part."""
+        return _share(range(self.num_shards), part, self.parts)
+
+    def part(self, shard: int) -> int:
+        """Returns the part that a shard is in."""
+        return ((shard + 1) * self.parts - 1) // self.num_shards
+
+
+def _share(values: Sequence, number: int, of: int) -> Sequence:
+    """Returns one of `of` nearly equal parts of a sequence, without gaps."""
+    size = len(values)
+    return values[number * size // of : (number + 1) * size // of]
 
 
 def _index_path(path: str) -> str:

@@ -1,6 +1,7 @@
 """Reads and decides records in Beam's workers."""
 
 import functools
+import logging
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -21,15 +22,22 @@ from tfx_resampling.scan.decide import (
 )
 
 NAMESPACE = "tfx_resampling"
+_LOGGER = logging.getLogger(__name__)
 
 # Nothing here has type hints that Beam would read: it takes a NumPy array for a list.
+
+
+def log_read(name: str, num_records: int) -> None:
+    """Logs which worker has read a file: the log is the worker's."""
+    _LOGGER.info("%s: %d records read", name, num_records)
 
 
 class FileDoFn(beam.DoFn):
     """Base of what is done with the records of a file, which is Beam's unit of work.
 
     Counters in the namespace "tfx_resampling": records "read", "dropped" (without a
-    copy), "corrupt" (left out) and copies "emitted".
+    copy), "corrupt" (left out) and copies "emitted". A worker's log has a line for each
+    file that it has read.
     """
 
     def __init__(
@@ -61,11 +69,14 @@ class FileDoFn(beam.DoFn):
         """Yields what is in a file, and counts it."""
         if self._scanner is None:  # Not in `setup`, which not all runners call.
             self._scanner = Scanner(self._plan, self._options.input_options)
+        num_read = 0
         for found in self._scanner.scan(name, self._decided):
+            num_read += int(found.num_read)
             if self._counters:
                 for what, number in found.counts.items():
                     self._counters[what].inc(number)
             yield found
+        log_read(name, num_read)
 
     def __getstate__(self):
         """Returns what travels to a worker: no graphs."""

@@ -1,7 +1,6 @@
 """Sorted runs -> shards, which are put into place together."""
 
 import os
-import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +9,11 @@ from tfx_resampling.beam.external_sort import (
     SHARDS,
     SHARDS_DIR,
     JobDoFn,
+    Merging,
+    merge_runs,
     read_buckets,
     write_contents,
+    write_pieces,
     write_whole,
 )
 from tfx_resampling.records.files import RecordFiles
@@ -26,12 +28,12 @@ from tfx_resampling.shards.manifest import (
     rule_digest,
 )
 
-# Records that are put together before they are written or compressed.
-_WRITTEN_AT_ONCE = 1_000
+# What goes through `MergeRuns` where there is nothing to merge.
+_NOTHING = (-1, -1)
 
 
 class PlanShards(JobDoFn):
-    """All `Sorted` -> numbers of shards; writes what is to be in them."""
+    """All `Sorted` -> tasks of `MergeRuns`; writes what is to be in the shards."""
 
     def process(self, files):
         """Decides how many shards there are, and which buckets go to each."""
@@ -56,6 +58,7 @@ class PlanShards(JobDoFn):
         is_gzip = job.options.compression == "GZIP"
         if job.options.compression == "auto":
             is_gzip = any(file.is_gzip for file in files)
+        num_bytes = sum(int(run.num_bytes.sum()) for run in found)
         if job.options.mode == "stratify":
             made = job.classes()
             num_buckets = made.num_cells
@@ -66,7 +69,6 @@ class PlanShards(JobDoFn):
             fields = dict(zip(names, map(list, columns)))
         else:
             num_buckets = job.num_buckets
-            num_bytes = sum(int(run.num_bytes.sum()) for run in found)
             num_shards = job.options.num_shards or min(
                 num_buckets, -(-num_bytes // classes.MAX_SHARD_BYTES)
             )
@@ -76,8 +78,10 @@ class PlanShards(JobDoFn):
                 "start_epoch": job.options.start_epoch,
                 "epochs": job.options.epochs,
             }
+        runs = sorted(run.path for run in found)
+        merging = Merging.of(runs, num_bytes, len(bounds))
         shards = dict(
-            runs=sorted(run.path for run in found),
+            merging=merging._asdict(),
             num_buckets=num_buckets,
             bounds=bounds,
             is_gzip=is_gzip,
@@ -86,7 +90,35 @@ class PlanShards(JobDoFn):
         )
         job.write(SHARDS, shards)
         tf.io.gfile.makedirs(job.path(SHARDS_DIR))
-        yield from range(len(bounds))
+        yield from merging.tasks or [_NOTHING]
+
+
+class MergeRuns(JobDoFn):
+    """(group, part) of `Merging` -> the same; writes the merged run."""
+
+    def process(self, task):
+        """Merges what the runs of a group have for the shards of a part."""
+        if task != _NOTHING:
+            group, part = task
+            shards = self._job.read(SHARDS)
+            merging = Merging(**shards["merging"])
+            bounds = [shards["bounds"][number] for number in merging.shards(part)]
+            merge_runs(
+                _merged(self._job, group, part),
+                merging.group(group),
+                shards["num_buckets"],
+                bounds[0][0],
+                bounds[-1][1],
+            )
+        yield task
+
+
+class ListShards(JobDoFn):
+    """All tasks of `MergeRuns`, when they are done -> numbers of shards."""
+
+    def process(self, tasks):
+        """Returns the numbers."""
+        yield from range(len(self._job.read(SHARDS)["bounds"]))
 
 
 class WriteShard(JobDoFn):
@@ -96,29 +128,25 @@ class WriteShard(JobDoFn):
         """Merges the runs' parts of a shard."""
         shards = self._job.read(SHARDS)
         first, after = shards["bounds"][number]
-        pieces, records = read_buckets(
-            shards["runs"], shards["num_buckets"], first, after
-        )
+        merging = Merging(**shards["merging"])
+        runs = [
+            _merged(self._job, group, merging.part(number))
+            for group in range(merging.groups)
+        ] or merging.runs
+        pieces, records = read_buckets(runs, shards["num_buckets"], first, after)
         suffix = ".gz" if shards["is_gzip"] else ""
         is_samples = self._job.options.mode == "materialize"
         # Records are named as TFX's own components do.
         prefix = SAMPLES_PREFIX if is_samples else RECORDS_PREFIX
         name = f"{prefix}{number:05}-of-{len(shards['bounds']):05}{suffix}"
         path = self._job.path(os.path.join(SHARDS_DIR, name))
-        write_whole(path, lambda path: _write(path, pieces, shards["is_gzip"]))
+        write_whole(path, lambda path: write_pieces(path, pieces, shards["is_gzip"]))
         yield number, name, records
 
 
-def _write(path: str, pieces: list[memoryview], is_gzip: bool) -> None:
-    # The header of gzip, without a time: the same bytes on every run. Images do not
-    # get smaller by a higher level, only slower.
-    compressor = zlib.compressobj(level=1, wbits=31) if is_gzip else None
-    with tf.io.gfile.GFile(path, "wb") as file:
-        for start in range(0, len(pieces), _WRITTEN_AT_ONCE):
-            contents = b"".join(pieces[start : start + _WRITTEN_AT_ONCE])
-            file.write(compressor.compress(contents) if compressor else contents)
-        if compressor:
-            file.write(compressor.flush())
+def _merged(job, group: int, part: int) -> str:
+    """Returns the path of a merged run."""
+    return job.path(f"merged-{group:05}-{part:05}.tfrecord")
 
 
 class Commit(JobDoFn):

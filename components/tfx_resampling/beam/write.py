@@ -16,7 +16,13 @@ from tfx_resampling.beam.external_sort import (
     SortFile,
 )
 from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
-from tfx_resampling.beam.shard_files import Commit, PlanShards, WriteShard
+from tfx_resampling.beam.shard_files import (
+    Commit,
+    ListShards,
+    MergeRuns,
+    PlanShards,
+    WriteShard,
+)
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.errors import reason
@@ -96,6 +102,10 @@ class WriteResampled(beam.PTransform):
             | "SortFile" >> beam.ParDo(SortFile(job))
             | "GatherRuns" >> _Gather(always=True)
             | "PlanShards" >> beam.ParDo(PlanShards(job))
+            | "SpreadRuns" >> beam.Reshuffle()
+            | "MergeRuns" >> beam.ParDo(MergeRuns(job))
+            | "GatherMerged" >> _Gather()
+            | "ListShards" >> beam.ParDo(ListShards(job))
             | "SpreadShards" >> beam.Reshuffle()
             | "WriteShard" >> beam.ParDo(WriteShard(job))
             | "GatherShards" >> _Gather()

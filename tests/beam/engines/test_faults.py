@@ -1,0 +1,113 @@
+"""A task manager or a Python worker that is killed: whole directories, or none."""
+
+import concurrent.futures
+import glob
+import os
+import signal
+import time
+
+import apache_beam as beam
+import pytest
+import tfx_resampling as tr
+from tfx_resampling.beam.write import write_resampled
+
+from tests import tfrecords
+from tests.beam.test_runners import PLAN
+from tests.beam.test_write import contents
+
+pytestmark = pytest.mark.nightly
+
+_FILES = 24
+_RECORDS = 20_000
+_SECONDS = 400
+_MODES = ("materialize", "stratify")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files that take seconds to sort; all of the same records."""
+    folder = tmp_path_factory.mktemp("files")
+    records = tfrecords.labeled(["a" * (i % 1000 > 0) or "b" for i in range(_RECORDS)])
+    first = tfrecords.write(folder / "part-00.tfrecord", records)
+    names = [str(folder / f"part-{number:02}.tfrecord") for number in range(_FILES)]
+    for name in names[1:]:
+        os.link(first, name)
+    return names
+
+
+@pytest.fixture(scope="module")
+def expected(files, tmp_path_factory):
+    """Contents of what one process writes, by mode."""
+    folder = tmp_path_factory.mktemp("expected")
+    for mode in _MODES:
+        write(files, folder / mode, mode, beam.Pipeline)
+    return {mode: contents(folder / mode) for mode in _MODES}
+
+
+def write(files, output_dir, mode, make_pipeline):
+    options = tr.ResampleOptions(mode=mode)
+    write_resampled({str(output_dir): files}, PLAN, options, make_pipeline)
+
+
+def kill_task_manager(flink):
+    flink.workers[1].kill("task-manager")
+
+
+def kill_worker(flink):
+    """Kills a Python process, as the kernel does that has no memory left."""
+    for pid in flink.workers[0].children("pool", "sdk_worker_main"):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def start(files, flink, tmp_path):
+    """Writes in a thread, kills in the middle; returns the future of the thread."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def run(mode, kill, *arguments):
+            argv = [*flink.arguments(), *arguments]
+            output = tmp_path / "out"
+            future = pool.submit(
+                write, files, output, mode, lambda: beam.Pipeline(argv=argv)
+            )
+            end = time.monotonic() + _SECONDS
+            while len(glob.glob(f"{output}.partial-*/run-*.index")) < 2:
+                assert not future.done(), future.result()
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            kill(flink)
+            return future
+
+        yield run
+    # For the next test.
+    if flink.task_managers() < len(flink.workers):
+        flink.start_task_manager(1)
+        flink.wait_for_task_managers()
+
+
+@pytest.mark.parametrize("mode", _MODES)
+@pytest.mark.parametrize("kill", [kill_task_manager, kill_worker])
+def test_a_job_without_retries(flink, files, expected, start, tmp_path, mode, kill):
+    future = start(mode, kill)
+    with pytest.raises(RuntimeError, match="the Beam job failed, and nothing") as error:
+        future.result(_SECONDS)
+    print(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.manifest.json").exists()
+    if kill is kill_task_manager:
+        flink.wait_for_task_managers(1)
+        flink.start_task_manager(1)
+        flink.wait_for_task_managers()
+    argv = flink.arguments()
+    write(files, tmp_path / "out", mode, lambda: beam.Pipeline(argv=argv))
+    assert contents(tmp_path / "out") == expected[mode]
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.manifest.json"]
+
+
+@pytest.mark.parametrize("kill", [kill_task_manager, kill_worker])
+def test_a_job_that_is_tried_again(start, expected, tmp_path, kill):
+    future = start("stratify", kill, "--number_of_execution_retries=3")
+    future.result(_SECONDS)
+    assert contents(tmp_path / "out") == expected["stratify"]
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.manifest.json"]
