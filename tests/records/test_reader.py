@@ -130,13 +130,9 @@ def test_a_flipped_byte_is_an_error_that_names_file_and_place(
 @pytest.mark.parametrize(
     "cut",
     [
-        pytest.param(
-            5,
-            marks=pytest.mark.xfail(
-                reason="TensorFlow takes a cut in a record's header for the end",
-                strict=True,
-            ),
-        ),
+        1,  # In its length, which TensorFlow takes for the end.
+        5,
+        11,
         12,  # After the length and its checksum.
         60,  # In the data.
         RECORD_BYTES - 1,
@@ -148,6 +144,18 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path, plain, cut):
     with pytest.raises(tf.errors.InvalidArgumentError, match="record 40") as error:
         read_chunks([str(broken)])
     assert_names_the_file(error, str(broken))
+
+
+@pytest.mark.parametrize("num_records, cut", [(0, 3), (16, 3), (60, 0), (0, 0)])
+def test_the_end_of_a_file(tmp_path, plain, num_records, cut, capfd):
+    """Also where a chunk ends with it, or it has no records at all."""
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes((plain + plain)[: num_records * RECORD_BYTES + cut])
+    chunks = read_chunks([str(path)], on_corrupt="skip", compression="")
+    found = [record for _, _, records, _ in chunks for record in records]
+    assert found == RECORDS[:num_records]
+    said = f"record {num_records} at byte {num_records * RECORD_BYTES} cannot be read"
+    assert (said in capfd.readouterr().err) == (cut > 0)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "header"])

@@ -69,6 +69,8 @@ F = TypeVar("F", bound=Callable)
 FRAMING_BYTES = 16
 # More records than any file has; bounds what numbers them.
 _MANY = 1 << 40
+# Number of bytes that nobody knows; what is added does not make it positive.
+_UNKNOWN = -(1 << 62)
 
 
 class Lost(NamedTuple):
@@ -137,10 +139,14 @@ class Records:
     def of(self, file: tf.Tensor) -> tuple[tf.Tensor, tf.data.Dataset]:
         """Returns the name of a file by its index, and its records, serialized."""
         name = tf.gather(self._files, file)
-        dataset = open_records(name, tf.gather(self._compressions, file))
+        dataset = open_records(name, self.compression(file))
         if self.num_shards == 1:
             return name, dataset
         return name, dataset.shard(self.num_shards, self._index)
+
+    def compression(self, file: tf.Tensor) -> tf.Tensor:
+        """Returns the compression of a file by its index."""
+        return tf.gather(self._compressions, file)
 
     def parse(self, serialized: Any) -> tuple[Any, Parsed]:
         """Returns records [n], and what is parsed of them."""
@@ -161,6 +167,20 @@ def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
     """
     whole = dataset.concatenate(tf.data.Dataset.from_tensors(end))
     return tf.data.Dataset.zip((tf.data.Dataset.range(_MANY), whole)).ignore_errors()
+
+
+class _End(NamedTuple):
+    """Where the reading of a file is.
+
+    Attributes:
+      is_end: bool, whether all of it was read.
+      records: int64, how many records were read.
+      bytes: int64, how many bytes; negative if that is not known.
+    """
+
+    is_end: tf.Tensor
+    records: tf.Tensor
+    bytes: tf.Tensor
 
 
 class _Judged(NamedTuple):
@@ -273,6 +293,8 @@ class Reader:
         remote = any("://" in name for name in files.names)
         parallel = options.num_parallel_calls or (sys.maxsize if remote else cores())
         self._parallel = min(parallel, self._cycle_length)
+        # It takes all of a file, and to open it again: a request, if it is remote.
+        self._checks_ends = self._records.num_shards == 1 and not remote
 
     def read(
         self, sources: tf.data.Dataset, use: Callable[[Chunk], Any]
@@ -444,7 +466,10 @@ class Reader:
         opened = tf.data.FixedLengthRecordDataset(name, 1).take(1).skip(1)
         opened = opened.map(lambda byte: (tf.constant(0, tf.int64), nothing))
 
-        def step(expected, element):
+        zero = tf.constant(0, tf.int64)
+
+        def step(state, element):
+            expected, records_read, bytes_read = state
             number, (serialized, parsed) = element
             first = expected * size
             chunk = Chunk(
@@ -460,21 +485,76 @@ class Reader:
                 skipped=tf.constant(0, tf.int64),
             )
             lost = Lost(epoch, file, first, number * size - first)
+            num_records = tf.size(serialized, tf.int64)
+            if self._checks_ends:
+                lengths = tf.strings.length(serialized, unit="BYTE")
+                num_bytes = tf.reduce_sum(tf.cast(lengths, tf.int64))
+                bytes_read += num_bytes + FRAMING_BYTES * num_records
+                # What was lost has been said, or will be.
+                bytes_read = tf.where(lost.num_records > 0, _UNKNOWN, bytes_read)
+            records_read += num_records
+            is_end = tf.equal(num_records, 0) & (bytes_read >= 0)
+            end = _End(is_end, records_read, bytes_read)
             # Here and not in a map, which would cost another call of a function, and
             # ragged tensors on their way there.
-            return number + 1, (use(chunk), lost)
+            return (number + 1, records_read, bytes_read), (use(chunk), lost, end)
 
-        def complete(used, lost):
+        def complete(used, lost, end):
             whole = tf.data.Dataset.from_tensors(used)
+            is_lost = lost.num_records > 0
+            if not self._checks_ends:
+                return when(is_lost, lambda: self.recover(lost, use), whole)
+            cut = self._end_of(name, end).map(lambda byte: used).skip(1)
+            is_plain = tf.equal(records.compression(file), "")
+            return when(
+                is_lost,
+                lambda: self.recover(lost, use),
+                when(end.is_end & is_plain, lambda: cut, whole),
+            )
+
+        def when(condition, make, whole):
             # Not always concatenated: to begin a recovery costs as much as a chunk.
             variant = tf.cond(
-                lost.num_records > 0,
-                lambda: tf.data.experimental.to_variant(
-                    self.recover(lost, use).concatenate(whole)
-                ),
+                condition,
+                lambda: tf.data.experimental.to_variant(make().concatenate(whole)),
                 lambda: tf.data.experimental.to_variant(whole),
             )
             return tf.data.experimental.from_variant(variant, whole.element_spec)
 
         found = opened.concatenate(numbered(chunks, end=nothing))
-        return found.scan(tf.constant(0, tf.int64), step).flat_map(complete)
+        return found.scan((zero, zero, zero), step).flat_map(complete)
+
+    def _end_of(self, name: tf.Tensor, end: "_End") -> tf.data.Dataset:
+        """Returns the byte, if there is one, after the records of a plain file.
+
+        TensorFlow takes a file that ends within the first 12 bytes of a record, which
+        have its length, for one that ends before it.
+
+        Raises:
+          tf.errors.InvalidArgumentError: as `recover`.
+        """
+        check = graph_errors.report_unless if self._skip else graph_errors.require
+        hint = (
+            "Skipped." if self._skip else "Write it again, or set on_corrupt to skip."
+        )
+
+        def refuse(byte):
+            refused = check(
+                tf.constant(False),
+                lambda: [
+                    *("corrupt or truncated TFRecord file ", name, ": record "),
+                    *(
+                        end.records,
+                        " at byte ",
+                        end.bytes,
+                        " cannot be read: the file ",
+                    ),
+                    f"ends within the 12 bytes that begin it. {hint}",
+                ],
+            )
+            with tf.control_dependencies([refused]):
+                return tf.identity(byte)
+
+        # As an offset: to read on from where the records end.
+        rest = tf.data.FixedLengthRecordDataset(name, 1, header_bytes=end.bytes)
+        return rest.take(1).map(refuse)
