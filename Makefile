@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test engine-test lint types contracts coverage format bench bench-next soak docs clean
+.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test engine-test lint types contracts coverage format bench bench-next soak fuzz dist docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -122,6 +122,14 @@ bench-next: $(INSTALLED) ## Speed of the input here and on the newest TFX, in De
 
 soak: $(INSTALLED) ## Epochs over epochs for 30 minutes (or MINUTES=): memory, descriptors, counts
 	$(PYTHON) -m tests.benchmarks.soak --minutes $(or $(MINUTES),30)
+
+fuzz: $(INSTALLED) ## Random plans, labels, files... for 10 minutes each (or MINUTES=)
+	FUZZ_MINUTES=$(or $(MINUTES),10) $(PYTHON) -m pytest --tier fast -rs tests/fuzz
+
+# The wheel is built of the source archive, so that this one is known to be whole.
+dist: $(INSTALLED) ## Wheel, source archive and list of licences, into dist/
+	$(PYTHON) -m uv build --quiet --no-build-isolation --python $(PYTHON) --out-dir dist .
+	$(PYTHON) tools/licences.py tfx kfp plot > dist/licences.tsv
 
 docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
+import tfx_resampling
 from tfx_resampling import Plan
 
-from tests.golden import made
+from tests.golden import draws, made
 
 EXPECTED = json.loads((made.FOLDER / "expected.json").read_text())
 
@@ -94,3 +95,13 @@ def test_samples_from_shards(plan):
 
 def test_draws_from_a_table():
     assert made.draws() == EXPECTED["draws"]
+
+
+@pytest.mark.parametrize("path", sorted(draws.FOLDER.iterdir()), ids=lambda p: p.stem)
+def test_draws_are_those_of_every_version(path):
+    assert json.loads(path.read_text()) == draws.made()
+
+
+def test_this_version_has_its_draws():
+    """`tests.golden.draws.write` makes the file; see docs/promises.md."""
+    assert (draws.FOLDER / f"{tfx_resampling.__version__}.json").exists()
