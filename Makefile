@@ -126,10 +126,8 @@ soak: $(INSTALLED) ## Epochs over epochs for 30 minutes (or MINUTES=): memory, d
 fuzz: $(INSTALLED) ## Random plans, labels, files... for 10 minutes each (or MINUTES=)
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(PYTHON) -m pytest --tier fast -rs tests/fuzz
 
-# The wheel is built of the source archive, so that this one is known to be whole.
 dist: $(INSTALLED) ## Wheel, source archive and list of licences, into dist/
-	$(PYTHON) -m uv build --quiet --no-build-isolation --python $(PYTHON) --out-dir dist .
-	$(PYTHON) tools/licences.py tfx kfp plot > dist/licences.tsv
+	tools/dist.sh $(PYTHON)
 
 docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict

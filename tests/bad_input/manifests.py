@@ -7,7 +7,7 @@ from tfx_resampling.shards.manifest import Manifest, manifest_path, read_manifes
 
 from tests.bad_input.rows import Row, given
 
-_VALID = Manifest(
+VALID = Manifest(
     mode="stratify",
     rule="0123",
     identity="the content of the record",
@@ -42,7 +42,7 @@ _FIELDS = [
 def _row(fields: dict, message: str) -> Row:
     def run(folder):
         directory = given(folder) / "shards"
-        text = json.dumps({**json.loads(_VALID.to_json()), **fields})
+        text = json.dumps({**json.loads(VALID.to_json()), **fields})
         with open(manifest_path(str(directory)), "w") as file:
             file.write(text)
         return read_manifest(str(directory))

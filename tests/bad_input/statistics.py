@@ -35,6 +35,12 @@ def _strings(buckets: dict, unique: int, values: int, **fields):
     )
 
 
+def counted(buckets: dict) -> bytes:
+    """Returns whole statistics of single labels, with the count of each."""
+    size = sum(buckets.values())
+    return _dataset(string_stats=_strings(buckets, len(buckets), size))
+
+
 _NO_FILE = "is no FeatureStats.pb of TFDV"
 _FILES = [
     ("text", b"label,count\na,3\n", "y", _NO_FILE),

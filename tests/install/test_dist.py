@@ -50,12 +50,7 @@ def dist(tmp_path_factory) -> pathlib.Path:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, source / name)
     made = subprocess.run(
-        [
-            "make",
-            "dist",
-            f"PYTHON={sys.executable}",
-            f"INSTALLED={source / 'Makefile'}",
-        ],
+        ["tools/dist.sh", sys.executable],
         **dict(cwd=source, capture_output=True, text=True),
     )
     assert made.returncode == 0, made.stdout + made.stderr

@@ -1,0 +1,59 @@
+"""How functions are fed with random values: a few in each run, by `make fuzz` for long.
+
+A test of this folder takes values that hypothesis makes up. `FUZZ_MINUTES` says for how
+long; without it there are a few dozen, the same in each run. What is found is printed
+as it was made; it becomes a test of its own, in `tests/bad_input` if it was input.
+"""
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+hypothesis: Any = pytest.importorskip("hypothesis")
+st = hypothesis.strategies
+
+MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
+_EXAMPLES = 30
+# In one go by `make fuzz`, which begins again with another seed.
+_MANY = 1_000
+
+
+def fuzz(examples: int = _EXAMPLES, **strategies: Any) -> Callable:
+    """Runs a test with values of strategies, by the name of its arguments."""
+
+    def decorate(test: Callable) -> Callable:
+        fed = hypothesis.given(**strategies)(test)
+        settings = functools.partial(
+            hypothesis.settings,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+
+        def run() -> None:
+            if not MINUTES:
+                settings(max_examples=examples, derandomize=True)(fed)()
+                return
+            end, seed = time.monotonic() + 60 * MINUTES, 0
+            while time.monotonic() < end:
+                often = max(examples, _MANY * examples // _EXAMPLES)
+                hypothesis.seed(seed)(settings(max_examples=often)(fed))()
+                seed += 1
+
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+
+    return decorate
+
+
+def or_refused(function: Callable[[], Any], *kinds: type[BaseException]) -> Any:
+    """Returns what a function returns, or None where it refuses its input in a line."""
+    try:
+        return function()
+    except (ValueError, *kinds) as error:
+        assert len(str(error).splitlines()) == 1 or kinds, str(error)
+        return None
