@@ -118,15 +118,11 @@ class Run(NamedTuple):
 
     Attributes:
       path: its file, uncompressed TFRecords, sorted by (bucket, order).
-      buckets: int64 [k], the buckets that it has records of.
-      records: int64 [k], how many of each.
-      num_bytes: int64 [k], how many bytes.
+      num_bytes: its size.
     """
 
     path: str
-    buckets: np.ndarray
-    records: np.ndarray
-    num_bytes: np.ndarray
+    num_bytes: int
 
 
 def write_run(
@@ -155,26 +151,20 @@ def write_run(
 
     write_whole(path, write_records)
     sizes += FRAMING_BYTES
-    first_rows, first_bytes = _write_index(
-        path, buckets[rows], orders[rows], sizes, num_buckets
-    )
-    counts, num_bytes = np.diff(first_rows), np.diff(first_bytes)
-    present = np.flatnonzero(counts)
-    return Run(path, present, counts[present], num_bytes[present])
+    _write_index(path, buckets[rows], orders[rows], sizes, num_buckets)
+    return Run(path, int(sizes.sum()))
 
 
-def _write_index(path, buckets, orders, sizes, num_buckets) -> tuple:
-    """Writes the index of a run, of its records in order; returns its first parts.
+def _write_index(path, buckets, orders, sizes, num_buckets) -> None:
+    """Writes the index of a run, of its records in order.
 
-    Returns:
-      int64 [num_buckets + 1] twice: the rows, and the bytes, at which buckets begin.
+    It has the rows, and the bytes, at which buckets begin; the orders; the sizes.
     """
     first_rows = np.searchsorted(buckets, np.arange(num_buckets + 1))
     first_bytes = np.append(0, np.cumsum(sizes))[first_rows]
     index = (first_rows, first_bytes, orders.view(np.int64), sizes)
     contents = b"".join(part.astype("<i8").tobytes() for part in index)
     write_contents(_index_path(path), contents)
-    return first_rows, first_bytes
 
 
 def read_buckets(
@@ -369,6 +359,8 @@ class Sorted(NamedTuple):
 
     Attributes:
       runs: the runs.
+      buckets: a bit for each bucket, 1 where there are records of it; only for
+        "stratify". All files' are in the memory of one worker at once.
       counts: as `Manifest.counts`.
       is_gzip: whether the file is compressed.
       name: its name.
@@ -376,6 +368,7 @@ class Sorted(NamedTuple):
     """
 
     runs: list[Run]
+    buckets: bytes
     counts: dict
     is_gzip: bool
     name: str
@@ -398,6 +391,7 @@ class SortFile(FileDoFn):
         num_buckets = classes.num_cells if classes else job.num_buckets
         counts, in_file = collections.Counter(), np.zeros(num_found(job.plan), np.int64)
         written, pending, size = [], [], 0
+        present = np.zeros(num_buckets if classes else 0, bool)
 
         def flush():
             path = job.path(f"run-{number}-{len(written):05}.tfrecord")
@@ -414,6 +408,7 @@ class SortFile(FileDoFn):
             else:
                 rows, orders = slice(None), _mixed(found.hashes)
                 buckets = classes.cells(found.factors, found.hashes)
+                present[buckets] = True
             pending.append((found.serialized[rows], buckets, orders))
             size += sum(map(len, pending[-1][0]))
             if size >= _RUN_BYTES:
@@ -422,7 +417,8 @@ class SortFile(FileDoFn):
         if size:
             flush()
         is_gzip = RecordFiles((name,)).compressions == ["GZIP"]
-        yield Sorted(written, dict(counts), is_gzip, name, in_file)
+        bits = np.packbits(present).tobytes()
+        yield Sorted(written, bits, dict(counts), is_gzip, name, in_file)
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:

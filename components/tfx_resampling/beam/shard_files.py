@@ -1,6 +1,7 @@
 """Sorted runs -> shards, which are put into place together."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -58,11 +59,11 @@ class PlanShards(JobDoFn):
         is_gzip = job.options.compression == "GZIP"
         if job.options.compression == "auto":
             is_gzip = any(file.is_gzip for file in files)
-        num_bytes = sum(int(run.num_bytes.sum()) for run in found)
+        num_bytes = sum(run.num_bytes for run in found)
         if job.options.mode == "stratify":
             made = job.classes()
             num_buckets = made.num_cells
-            cells = sorted({int(b) for run in found for b in run.buckets})
+            cells = _present([file.buckets for file in files], num_buckets)
             bounds = [(cell, cell + 1) for cell in cells]
             columns = zip(*map(made.describe, cells))
             names = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")
@@ -91,6 +92,14 @@ class PlanShards(JobDoFn):
         job.write(SHARDS, shards)
         tf.io.gfile.makedirs(job.path(SHARDS_DIR))
         yield from merging.tasks or [_NOTHING]
+
+
+def _present(parts: Sequence[bytes], num_buckets: int) -> list[int]:
+    """Returns the buckets that at least one of several `Sorted.buckets` has."""
+    found = np.zeros(-(-num_buckets // 8), np.uint8)
+    for part in parts:
+        found |= np.frombuffer(part, np.uint8)
+    return np.flatnonzero(np.unpackbits(found, count=num_buckets)).tolist()
 
 
 class MergeRuns(JobDoFn):

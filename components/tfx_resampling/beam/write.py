@@ -41,8 +41,9 @@ class WriteResampled(beam.PTransform):
     manifest beside it makes known); a run that fails leaves none.
 
     The workers read the files, a file at a time, and share the directory's file system
-    for runs of sorted records, which take as much room as what is written. Memory per
-    worker: two to three times 128 MB, plus three times a shard.
+    for runs of sorted records, which take as much room as what is written; twice as
+    much from 64 GB on, where runs are merged first. Memory per worker: two to three
+    times 128 MB, plus three times a shard.
     """
 
     def __init__(
