@@ -6,6 +6,7 @@ out, counted and printed.
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -69,8 +70,10 @@ F = TypeVar("F", bound=Callable)
 FRAMING_BYTES = 16
 # More records than any file has; bounds what numbers them.
 _MANY = 1 << 40
-# Number of bytes that nobody knows; what is added does not make it positive.
-_UNKNOWN = -(1 << 62)
+# Of them, what comes before the data.
+_HEAD_BYTES = 12
+# Number of bytes that nobody knows; what is added does not make it known.
+_UNKNOWN = -(1 << 61)
 
 
 class Lost(NamedTuple):
@@ -139,14 +142,10 @@ class Records:
     def of(self, file: tf.Tensor) -> tuple[tf.Tensor, tf.data.Dataset]:
         """Returns the name of a file by its index, and its records, serialized."""
         name = tf.gather(self._files, file)
-        dataset = open_records(name, self.compression(file))
+        dataset = open_records(name, tf.gather(self._compressions, file))
         if self.num_shards == 1:
             return name, dataset
         return name, dataset.shard(self.num_shards, self._index)
-
-    def compression(self, file: tf.Tensor) -> tf.Tensor:
-        """Returns the compression of a file by its index."""
-        return tf.gather(self._compressions, file)
 
     def parse(self, serialized: Any) -> tuple[Any, Parsed]:
         """Returns records [n], and what is parsed of them."""
@@ -173,12 +172,12 @@ class _End(NamedTuple):
     """Where the reading of a file is.
 
     Attributes:
-      is_end: bool, whether all of it was read.
+      is_cut: bool, whether it ends within the head of a record.
       records: int64, how many records were read.
       bytes: int64, how many bytes; negative if that is not known.
     """
 
-    is_end: tf.Tensor
+    is_cut: tf.Tensor
     records: tf.Tensor
     bytes: tf.Tensor
 
@@ -265,6 +264,17 @@ class _TracedOnce:
         return tf.nest.flatten(self._result, expand_composites=True)
 
 
+def _sizes_of_plain(files: RecordFiles) -> list[int]:
+    """Returns the sizes of local files, -1 of those that are compressed."""
+    sizes = []
+    for name, compression in zip(files.names, files.compressions):
+        try:
+            sizes.append(-1 if compression else os.path.getsize(name))
+        except OSError:  # Whoever opens it names it.
+            sizes.append(-1)
+    return sizes
+
+
 class Reader:
     """Reads TFRecord files in parallel, and parses a few features of their records."""
 
@@ -294,8 +304,10 @@ class Reader:
         remote = any("://" in name for name in files.names)
         parallel = options.num_parallel_calls or (sys.maxsize if remote else cores())
         self._parallel = min(parallel, self._cycle_length)
-        # It takes all of a file, and to open it again: a request, if it is remote.
+        # It takes all of a file, and its size: a request, if it is remote.
         self._checks_ends = self._records.num_shards == 1 and not remote
+        if self._checks_ends:
+            self._sizes = tf.constant(_sizes_of_plain(files), tf.int64)
 
     def read(
         self, sources: tf.data.Dataset, use: Callable[[Chunk], Any]
@@ -486,16 +498,19 @@ class Reader:
                 skipped=tf.constant(0, tf.int64),
             )
             lost = Lost(epoch, file, first, number * size - first)
-            num_records = tf.size(serialized, tf.int64)
+            num_records, is_cut = tf.size(serialized, tf.int64), tf.constant(False)
             if self._checks_ends:
                 lengths = tf.strings.length(serialized, unit="BYTE")
                 num_bytes = tf.reduce_sum(tf.cast(lengths, tf.int64))
                 bytes_read += num_bytes + FRAMING_BYTES * num_records
                 # What was lost has been said, or will be.
                 bytes_read = tf.where(lost.num_records > 0, _UNKNOWN, bytes_read)
+                left = tf.gather(self._sizes, file) - bytes_read
+                # TensorFlow takes a file that ends within the head of a record for one
+                # that ends before it. Another file of that name has another size.
+                is_cut = tf.equal(num_records, 0) & (left > 0) & (left < _HEAD_BYTES)
             records_read += num_records
-            is_end = tf.equal(num_records, 0) & (bytes_read >= 0)
-            end = _End(is_end, records_read, bytes_read)
+            end = _End(is_cut, records_read, bytes_read)
             # Here and not in a map, which would cost another call of a function, and
             # ragged tensors on their way there.
             return (number + 1, records_read, bytes_read), (use(chunk), lost, end)
@@ -505,12 +520,11 @@ class Reader:
             is_lost = lost.num_records > 0
             if not self._checks_ends:
                 return when(is_lost, lambda: self.recover(lost, use), whole)
-            cut = self._end_of(name, end).map(lambda byte: used).skip(1)
-            is_plain = tf.equal(records.compression(file), "")
+            refused = self._refused(name, end).map(lambda one: used).skip(1)
             return when(
                 is_lost,
                 lambda: self.recover(lost, use),
-                when(end.is_end & is_plain, lambda: cut, whole),
+                when(end.is_cut, lambda: refused, whole),
             )
 
         def when(condition, make, whole):
@@ -525,37 +539,26 @@ class Reader:
         found = opened.concatenate(numbered(chunks, end=nothing))
         return found.scan((zero, zero, zero), step).flat_map(complete)
 
-    def _end_of(self, name: tf.Tensor, end: "_End") -> tf.data.Dataset:
-        """Returns the byte, if there is one, after the records of a plain file.
-
-        TensorFlow takes a file that ends within the first 12 bytes of a record, which
-        have its length, for one that ends before it.
+    def _refused(self, name: tf.Tensor, end: "_End") -> tf.data.Dataset:
+        """Returns one element, and raises: the file is cut where `end` is.
 
         Raises:
           tf.errors.InvalidArgumentError: as `recover`.
         """
         check = graph_errors.report_unless if self._skip else graph_errors.require
-        hint = (
-            "Skipped." if self._skip else "Write it again, or set on_corrupt to skip."
-        )
+        hint = "Write it again, or set on_corrupt to skip."
 
-        def refuse(byte):
+        def refuse(one):
             refused = check(
                 tf.constant(False),
                 lambda: [
                     *("corrupt or truncated TFRecord file ", name, ": record "),
-                    *(
-                        end.records,
-                        " at byte ",
-                        end.bytes,
-                        " cannot be read: the file ",
-                    ),
-                    f"ends within the 12 bytes that begin it. {hint}",
+                    *(end.records, " at byte ", end.bytes, " cannot be read: the file"),
+                    " ends within the 12 bytes that begin it. ",
+                    "Skipped." if self._skip else hint,
                 ],
             )
             with tf.control_dependencies([refused]):
-                return tf.identity(byte)
+                return tf.identity(one)
 
-        # As an offset: to read on from where the records end.
-        rest = tf.data.FixedLengthRecordDataset(name, 1, header_bytes=end.bytes)
-        return rest.take(1).map(refuse)
+        return tf.data.Dataset.range(1).map(refuse)
