@@ -22,7 +22,7 @@ _TOGETHER = {
     ),
     "cli/test_cli": (
         "beam/arguments cli/apply cli/check cli/common cli/diff cli/main cli/plan "
-        "errors filesystem scan/audit"
+        "filesystem scan/audit"
     ),
     "images/test_decode": "images/bmp images/formats",
     "kubeflow/test_entrypoint": "kubeflow",

@@ -11,8 +11,13 @@ _ASSERTION = re.compile(r"assertion failed: \[(.*?)\](?:\s|$)", re.S)
 # Of one outside of a graph it prints the bytes.
 _EAGER_ASSERTION = re.compile(r"Summarized data: (b(['\"]).*\2)$", re.S)
 
-# What it puts around its own errors: where in a graph they are of.
-_AROUND = re.compile(r"^\{\{function_node [^}]*\}\} |\s+\[\[\{\{node .*", re.S)
+# What it puts around its own errors: where in a graph they are of; TensorFlow 2.21 also
+# which stage of a data set.
+_AROUND = re.compile(
+    r"^(?:\{\{function_node [^}]*\}\} |Error in user-defined function passed to \S+ "
+    r"transformation with iterator: \S+: )+|\s+\[\[\{\{node .*",
+    re.S,
+)
 
 # Modules that only extras install: what people call them, and the smallest extra.
 _OF_EXTRAS = {
