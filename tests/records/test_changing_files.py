@@ -1,5 +1,6 @@
 """Files that change or vanish while they are read."""
 
+import functools
 import os
 
 import pytest
@@ -24,7 +25,10 @@ def file(tmp_path) -> str:
 
 
 def read_after(change, file, first=1, **options) -> int:
-    """Returns how many batches of 100 come, if after some `change` is made."""
+    """Returns how many batches of 100 come, if after some `change` is made.
+
+    Files of several epochs are open at the same time; they stay there until then.
+    """
     chosen = InputOptions(**{"epochs": 2, "shuffle_records": 0, **options})
     batches = iter(input_fn(file, PLAN, batch_size=100, image=None, options=chosen))
     for _ in range(first):
@@ -40,12 +44,14 @@ def message(run) -> str:
 
 
 def test_a_file_that_vanishes_is_named_when_it_is_opened_again(file):
-    text = message(lambda: read_after(lambda: os.remove(file), file))
+    change = functools.partial(os.remove, file)
+    text = message(lambda: read_after(change, file, epochs=30))
     assert file in text and "No such file" in text
 
 
 def test_a_file_that_vanishes_is_not_skipped_over_silently(file):
-    text = message(lambda: read_after(lambda: os.remove(file), file, on_corrupt="skip"))
+    change = functools.partial(os.remove, file)
+    text = message(lambda: read_after(change, file, epochs=30, on_corrupt="skip"))
     assert file in text and "No such file" in text
 
 
