@@ -1,16 +1,13 @@
 #!/usr/bin/env python
 """Becomes one of Beam's Python workers; what /opt/apache/beam/boot is in its images.
 
-A worker pool starts it for each worker. The packages are those of this environment.
+A worker pool or a task manager starts it for each worker. The packages are those of
+this environment.
 """
 
 import argparse
 import os
-import resource
 import sys
-
-# Bytes of address space that a worker may have; all, if it is not set.
-MEMORY_VARIABLE = "ENGINES_WORKER_MEMORY"
 
 
 def main() -> None:
@@ -18,8 +15,6 @@ def main() -> None:
     for name in ("id", "logging_endpoint", "control_endpoint"):
         parser.add_argument(f"--{name}")
     options, _ = parser.parse_known_args()
-    if memory := os.environ.get(MEMORY_VARIABLE):
-        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     os.environ.update(
         WORKER_ID=options.id,
         LOGGING_API_SERVICE_DESCRIPTOR=f'url: "{options.logging_endpoint}"',

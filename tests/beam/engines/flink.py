@@ -1,5 +1,8 @@
-"""A Flink cluster: a job manager, two task managers with a worker pool each, and Beam's
-job server.
+"""A Flink cluster: a job manager, two task managers with Python workers, a job server.
+
+Each task manager has a worker pool on its machine. Where all are on this one, each
+starts its workers itself: they are named by numbers that start anew in each, so that
+two that share a pool would end each other's.
 """
 
 import json
@@ -166,40 +169,44 @@ class Flink:
             **{**_TASK_MANAGER, **own, "taskmanager.resource-id": machine.name},
         )
 
-    def start_pool(self, number: int, memory: int | None = None) -> None:
-        """Starts the worker pool of a machine; without networks there is only one.
-
-        Args:
-          number: the machine's.
-          memory: bytes of address space that each of its workers may have.
-        """
-        if number and not are_private():
+    def start_pool(self, number: int) -> None:
+        """Starts the worker pool of a machine that has a network of its own."""
+        if not are_private():
             return
-        paths = [REPOSITORY, os.path.join(REPOSITORY, "components")]
-        environment = {
-            # Its workers are started by `python`.
-            "PATH": os.pathsep.join(
-                [os.path.dirname(sys.executable), os.environ["PATH"]]
-            ),
-            "PYTHONPATH": os.pathsep.join(paths),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
-        if memory:
-            environment[boot.MEMORY_VARIABLE] = str(memory)
         command = [
             *(sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"),
             f"--service_port={_POOL_PORT}",
             f"--container_executable={boot.__file__}",
         ]
-        self.workers[number].start("pool", command, environment)
+        self.workers[number].start("pool", command, self._environment)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """Variables of Python workers, which are started by `python`."""
+        paths = [REPOSITORY, os.path.join(REPOSITORY, "components")]
+        programs = [os.path.dirname(sys.executable), os.environ["PATH"]]
+        return {
+            "PATH": os.pathsep.join(programs),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+
+    def python_workers(self, number: int) -> list[int]:
+        """Returns the ids of the Python processes of a task manager."""
+        parent = "pool" if are_private() else "task-manager"
+        return self.workers[number].children(parent, "sdk_worker_main")
 
     def arguments(self, parallelism: int = WORKERS) -> list[str]:
         """Returns Beam's arguments of a pipeline that runs here."""
+        kind, config = "EXTERNAL", f"localhost:{_POOL_PORT}"
+        if not are_private():
+            program = {"command": boot.__file__, "env": self._environment}
+            kind, config = "PROCESS", json.dumps(program)
         return [
             "--runner=PortableRunner",
             f"--job_endpoint={self.head.address}:{self._ports['job']}",
-            "--environment_type=EXTERNAL",
-            f"--environment_config=localhost:{_POOL_PORT}",
+            f"--environment_type={kind}",
+            f"--environment_config={config}",
             f"--parallelism={parallelism}",
             # Else each step starts a Python process of its own, which loads TensorFlow.
             "--environment_cache_millis=10000",
