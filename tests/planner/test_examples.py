@@ -221,7 +221,7 @@ def test_beam_arguments_are_accepted():
 def test_groups_cannot_be_a_runtime_parameter():
     examples = channel_utils.as_channel([standard_artifacts.Examples()])
     parameter = tfx.dsl.experimental.RuntimeParameter(name="group_by", ptype=str)
-    with pytest.raises(ValueError, match="group_by cannot be a runtime parameter"):
+    with pytest.raises(ValueError, match="group_by must be known when"):
         tr.ResamplePlanner(examples=examples, label_key="y", group_by=parameter)
 
 
