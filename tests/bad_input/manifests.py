@@ -3,23 +3,11 @@
 import json
 import math
 
-from tfx_resampling.shards.manifest import Manifest, manifest_path, read_manifest
+from tfx_resampling.shards.manifest import manifest_path, read_manifest
 
 from tests.bad_input.rows import Row, given
+from tests.shards.test_manifest import LAYOUT
 
-VALID = Manifest(
-    mode="stratify",
-    rule="0123",
-    identity="the content of the record",
-    counts={"read": 3},
-    names=("a", "b"),
-    records=(1, 2),
-    classes=(0, 1),
-    lows=(0.1, 2.0),
-    highs=(0.1, 3.0),
-    first_uniforms=(0, 0),
-    last_uniforms=(7, 9),
-)
 _FIELDS = [
     ({"schema_version": 2}, "schema_version 2, .* reads 1"),
     ({"mode": "else"}, "mode must be one of .*, got 'else'"),
@@ -42,7 +30,7 @@ _FIELDS = [
 def _row(fields: dict, message: str) -> Row:
     def run(folder):
         directory = given(folder) / "shards"
-        text = json.dumps({**json.loads(VALID.to_json()), **fields})
+        text = json.dumps({**json.loads(LAYOUT.to_json()), **fields})
         with open(manifest_path(str(directory)), "w") as file:
             file.write(text)
         return read_manifest(str(directory))

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from tfx_resampling.filesystem import check_absent, read_bytes, write_bytes
+from tfx_resampling.validate import printable
 
 STANDARD_STREAM = "-"
 # Characters of a label in a table where there is room, and where there is not so much;
@@ -117,8 +118,6 @@ def print_table(
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
-
-    from tfx_resampling.report import printable
 
     console = Console(stderr=err, highlight=False)
     is_wide = not console.is_terminal

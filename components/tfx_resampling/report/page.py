@@ -17,9 +17,9 @@ from tfx_resampling.report.text import (
     details,
     format_cell,
     headline,
-    printable,
     rows,
 )
+from tfx_resampling.validate import printable
 
 
 def as_html(plan: Plan, counts: LabelCounts | None = None, **columns) -> str:
