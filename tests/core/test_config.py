@@ -92,6 +92,7 @@ def test_options_are_parsed(name, value, parsed):
         ({"max_factor": math.inf}, "max_factor must be .*got inf"),
         ({"max_factor": 1e6 + 1}, r"max_factor must be a number from 0 to 1e\+06"),
         ({"max_factor": -1}, "max_factor must be"),
+        ({"max_factor": 0}, "max_factor must be above 0, got 0: nothing would be"),
         ({"min_factor": 3, "max_factor": 2}, "min_factor must be <= max_factor"),
         ({"min_factor": 200}, "min_factor must be <= max_factor, got 200.0 > 100.0"),
         ({"combine": "sum"}, "combine must be one of .*'mean'.*got 'sum'"),

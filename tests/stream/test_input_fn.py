@@ -137,14 +137,14 @@ def test_remainders_can_be_dropped_without_images_too(images):
     assert [len(y) for _, y in tfrecords.read(dataset)] == [8, 8]
 
 
-def augmented(images, plan_seed=0, **options):
+def augmented(images, plan_seed=0, scale=1 / 255, **options):
     """Returns {(id, seed): pixels} of two copies of every record."""
     augment = Augmentation(shift=0.2, flip=True, brightness=0.2, contrast=0.2)
     dataset = input_fn(
         images,
         plans.make(NAMES, [1, 1, 1], min_factor=2, unlabeled_factor=2, seed=plan_seed),
         batch_size=8,
-        image=ImageOptions(size=(12, 12), augment=augment),
+        image=ImageOptions(size=(12, 12), augment=augment, scale=scale),
         keep=("image/id",),
         options=InputOptions(epochs=1, **options),
     )
@@ -168,6 +168,12 @@ def test_copies_are_augmented_differently_and_alike_on_a_second_run(images):
         one, other = (p for key, p in first.items() if key[0] == number)
         assert not np.array_equal(one, other)
         assert one.dtype == np.float32 and one.shape == (12, 12, 3)
+
+
+def test_augmentation_knows_the_largest_value_by_the_scale(images):
+    first, doubled = augmented(images), augmented(images, scale=2 / 255)
+    for sample, pixels in first.items():
+        np.testing.assert_allclose(doubled[sample], 2 * pixels, atol=1e-5)
 
 
 GARBAGE = b"no image at all"

@@ -174,8 +174,8 @@ class PlannerConfig:
         ones are among them). None or "auto" means "preserve", or what the target itself
         fixes where it does (repeat_threshold and counts).
       min_factor: lower bound of a record's final repeat factor, copies per epoch.
-      max_factor: upper bound of a record's final repeat factor, copies per epoch. The
-        default keeps a label with a handful of records from filling an epoch.
+      max_factor: upper bound of a record's final repeat factor, copies per epoch; above
+        0. The default keeps a label with a handful of records from filling an epoch.
       combine: how the factors of several labels make the repeat factor of a record:
         "product", "max", "min" or "mean".
       unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
@@ -291,6 +291,11 @@ class PlannerConfig:
             raise ValueError(
                 f"min_factor must be <= max_factor, got {shown(self.min_factor)} > "
                 f"{shown(self.max_factor)}."
+            )
+        if not self.max_factor:
+            raise ValueError(
+                "max_factor must be above 0, got 0: nothing would be emitted. For a "
+                "factor that drops a label, give the target share 0 to it."
             )
         if self.tolerance > 1:
             raise ValueError(

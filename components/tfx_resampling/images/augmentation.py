@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tfx_resampling.validate import shown
 
-# Floats with larger ones among them are from 0 to 255. (Those from 0 to 1 may be a
-# little above 1 where a filter overshoots.)
+# Floats of which nobody says how large they may be, with larger ones than this among
+# them, are from 0 to 255. (Those from 0 to 1 may be a little above 1 where a filter
+# overshoots.)
 _UP_TO_1 = 2.0
 
 
@@ -69,12 +70,16 @@ class Augmentation:
                 f"got {shown(self.aspect)}."
             )
 
-    def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self, image: tf.Tensor, seed: tf.Tensor, largest: float | None = None
+    ) -> tf.Tensor:
         """Returns one image augmented; its values stay within their range.
 
         Args:
-          image: [h, w, c], uint8, or floats from 0 to 1 or from 0 to 255.
+          image: [h, w, c], uint8 or floats.
           seed: int64 [2].
+          largest: the largest value that floats may have; `input_fn` gives 255 times
+            its scale. None: 255 if a value of the image is above 2, else 1.
         """
         image = tf.convert_to_tensor(image)
         seeds = tf.unstack(tf.random.split(seed, 4))
@@ -95,7 +100,10 @@ class Augmentation:
         # The ops take 1 for the largest value of floats, and 255 of uint8, which each
         # of them keeps within its range.
         if (self.brightness or self.contrast or self.noise) and image.dtype.is_floating:
-            whole = tf.where(tf.reduce_max(image) > _UP_TO_1, 255, 1)
+            if largest is None:
+                whole = tf.where(tf.reduce_max(image) > _UP_TO_1, 255, 1)
+            else:
+                whole = largest
             whole = tf.cast(whole, image.dtype)
             image = image / whole
         if self.brightness:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfx_resampling.core import draws
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.core.schedule import Schedule
+from tfx_resampling.filesystem import read_bytes
 from tfx_resampling.validate import (
     check_choice,
     check_integer,
@@ -195,8 +196,7 @@ def read_manifest(directory: str) -> Manifest | None:
     path = manifest_path(directory)
     if not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path, "rb") as file:
-        contents = file.read(MAX_BYTES + 1)
+    contents = read_bytes(path, MAX_BYTES)
     try:
         return Manifest.from_json(contents)
     except ValueError as error:

@@ -292,7 +292,10 @@ class Batches:
             decode_one, num_parallel_calls=self._parallel, deterministic=True
         )
         pixels = pixels.ignore_errors()
-        if augment is not None and not isinstance(augment, Augmentation):
+        if isinstance(augment, Augmentation):
+            if image.scale is not None:
+                augment = functools.partial(augment, largest=255 * image.scale)
+        elif augment is not None:
             # A user's may have conditions that AutoGraph is to convert.
             augment = tf.__internal__.autograph.tf_convert(augment, self._autograph)
         if augment is None:
