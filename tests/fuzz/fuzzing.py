@@ -5,7 +5,6 @@ long; without it there are a few dozen, the same in each run. What is found is p
 as it was made; it becomes a test of its own, in `tests/bad_input` if it was input.
 """
 
-import functools
 import os
 import time
 from collections.abc import Callable
@@ -26,26 +25,28 @@ def fuzz(examples: int = _EXAMPLES, **strategies: Any) -> Callable:
     """Runs a test with values of strategies, by the name of its arguments."""
 
     def decorate(test: Callable) -> Callable:
-        fed = hypothesis.given(**strategies)(test)
-        settings = functools.partial(
-            hypothesis.settings,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )
+        def fed(**how: Any) -> Callable:
+            settings = hypothesis.settings(
+                deadline=None,
+                database=None,
+                suppress_health_check=list(hypothesis.HealthCheck),
+                **how,
+            )
+            return settings(hypothesis.given(**strategies)(test))
 
         def run() -> None:
             if not MINUTES:
-                settings(max_examples=examples, derandomize=True)(fed)()
+                fed(max_examples=examples, derandomize=True)()
                 return
             end, seed = time.monotonic() + 60 * MINUTES, 0
             while time.monotonic() < end:
                 often = max(examples, _MANY * examples // _EXAMPLES)
-                hypothesis.seed(seed)(settings(max_examples=often)(fed))()
+                hypothesis.seed(seed)(fed(max_examples=often))()
                 seed += 1
 
         run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return run
+        # What NumPy warns of is a value that nobody thought of.
+        return pytest.mark.filterwarnings("error::RuntimeWarning")(run)
 
     return decorate
 

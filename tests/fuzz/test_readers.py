@@ -13,9 +13,10 @@ from tfx_resampling.planner import feature_statistics
 from tfx_resampling.shards.manifest import Manifest, needed
 
 from tests import plans
-from tests.bad_input import manifests, statistics
+from tests.bad_input import statistics
 from tests.fuzz.fuzzing import fuzz, or_refused, st
 from tests.images import image_files
+from tests.shards.test_manifest import LAYOUT
 
 
 @st.composite
@@ -38,7 +39,7 @@ def changed(draw, *wholes: bytes) -> bytes:
 
 
 PLAN = plans.make("abé", [1.0, 0.5, 2.0]).to_json().encode()
-MANIFEST = manifests.VALID.to_json().encode()
+MANIFEST = LAYOUT.to_json().encode()
 COUNTED = statistics.counted({"a": 6, "b": 3})
 IMAGES = [image_files.png(image_files.COLOURS), image_files.jpeg()]
 BMP = [image_files.bmp_32_bits(), image_files.bmp_4_bits()]
