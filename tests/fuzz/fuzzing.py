@@ -17,6 +17,7 @@ st = hypothesis.strategies
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 _EXAMPLES = 30
+_FEW = 10
 # In one go by `make fuzz`, which begins again with another seed.
 _MANY = 1_000
 
@@ -26,7 +27,10 @@ def fuzz(examples: int = _EXAMPLES, **strategies: Any) -> Callable:
 
     def decorate(test: Callable) -> Callable:
         def fed(**how: Any) -> Callable:
+            # Where one takes seconds, smaller ones that fail too are not looked for.
+            phases = ["generate"] if examples < _FEW else list(hypothesis.Phase)
             settings = hypothesis.settings(
+                phases=[hypothesis.Phase(phase) for phase in phases],
                 deadline=None,
                 database=None,
                 suppress_health_check=list(hypothesis.HealthCheck),
