@@ -4,6 +4,7 @@ import gzip
 
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.scan.audit import check_plan
 from tfx_resampling.scan.count import count_labels
 from tfx_resampling.stream.input_fn import input_fn
 
@@ -49,6 +50,11 @@ _FILES = [
         *("label", "corrupt or truncated.*file"),
     ),
     (
+        "a gzip without its last byte",
+        lambda folder: gzip.compress(_contents(folder))[:-1],
+        *("label", "corrupt or truncated.*file: record 40 cannot be read: .*gzip"),
+    ),
+    (
         "no Example first",
         lambda folder: _contents(folder, [_NO_EXAMPLE]),
         *("label", "file' does not hold tf.train.Example records"),
@@ -87,6 +93,18 @@ def _row(name: str, make, label_key: str, message: str) -> Row:
     return Row(f"records: {name}", run, message, is_long=True)
 
 
+def _checked(name: str, make, message: str) -> Row:
+    """Returns a row of `tfx-resampling check`, which reads files one by one."""
+
+    def run(folder):
+        place = given(folder)
+        path = place / "file"
+        path.write_bytes(make(place))
+        return check_plan(str(path), plans.make("ab", [1.0, 0.5]))
+
+    return Row(f"check: {name}", run, message, is_long=True)
+
+
 def _emitted(name: str, labels: list, message: str, **plan) -> Row:
     def run(folder):
         path = tfrecords.write(given(folder) / "file", tfrecords.labeled(labels))
@@ -100,6 +118,16 @@ def _emitted(name: str, labels: list, message: str, **plan) -> Row:
 
 ROWS = [
     *(_row(*row) for row in _FILES),
+    _checked(
+        "a cut within the head of a record",
+        lambda folder: _contents(folder) + b"\7\0\0",
+        "corrupt or truncated.*file: record 40 cannot be read: .* within the 12 bytes",
+    ),
+    _checked(
+        "a gzip without its last byte",
+        lambda folder: gzip.compress(_contents(folder))[:-1],
+        "corrupt or truncated.*file: record 40 cannot be read: .* gzip",
+    ),
     _emitted(
         "an unknown label",
         ["a"] * 40 + ["z"],

@@ -154,8 +154,33 @@ def test_the_end_of_a_file(tmp_path, plain, num_records, cut, capfd):
     chunks = read_chunks([str(path)], on_corrupt="skip", compression="")
     found = [record for _, _, records, _ in chunks for record in records]
     assert found == RECORDS[:num_records]
-    said = f"record {num_records} at byte {num_records * RECORD_BYTES} cannot be read"
+    said = f"record {num_records} cannot be read: the file ends within the 12 bytes"
     assert (said in capfd.readouterr().err) == (cut > 0)
+
+
+def test_gzip_is_found_to_be_cut_wherever_it_is(tmp_path, plain, capfd):
+    """TensorFlow takes some of these for whole: what is left ends between records."""
+    content = gzip.compress(plain[: 2 * RECORD_BYTES])
+    cuts = range(1, len(content))
+    names = [str(tmp_path / f"{cut}.tfrecord.gz") for cut in cuts]
+    for cut, name in zip(cuts, names):
+        pathlib.Path(name).write_bytes(content[:cut])
+    assert set(read_records(names, on_corrupt="skip")) == set(RECORDS[:2])
+    said = capfd.readouterr().err
+    said = [name for name in names if f"TFRecord file {name}: record" in said]
+    assert said == names
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the file ends.*Write it"):
+        read_chunks(names[-1:])
+
+
+def test_gzip_of_several_members_is_whole(tmp_path, plain):
+    members = [gzip.compress(plain[:MIDDLE]), gzip.compress(plain[MIDDLE:])]
+    name = str(tmp_path / "x.tfrecord.gz")
+    pathlib.Path(name).write_bytes(b"".join(members))
+    assert read_records([name]) == RECORDS
+    pathlib.Path(name).write_bytes(b"".join(members)[:-9])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="corrupt or truncated"):
+        read_records([name])
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "header"])

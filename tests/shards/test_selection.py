@@ -14,8 +14,9 @@ from tfx_resampling.beam.write import write_resampled
 from tfx_resampling.core.schedule import Schedule
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.options import InputOptions
+from tfx_resampling.scan.audit import check_plan
 from tfx_resampling.shards import classes, manifest
-from tfx_resampling.shards.manifest import read_manifest
+from tfx_resampling.shards.manifest import read_manifest, read_manifests
 from tfx_resampling.shards.selection import Selection, select
 from tfx_resampling.stream.input_fn import input_fn
 
@@ -106,6 +107,33 @@ def test_what_is_not_needed_is_not_read(files, stratified, tmp_path):
     assert found == samples(batches(files, epochs=1, start_epoch=11))
     with pytest.raises(tf.errors.InvalidArgumentError, match="corrupt or truncated"):
         batches(f"{copy}/*", epochs=1, start_epoch=12)
+
+
+@pytest.fixture
+def short(tmp_path) -> str:
+    """Directory of shards, of which the last one was cut between two records."""
+    directory = tmp_path / "shards"
+    directory.mkdir()
+    names = [os.path.basename(x) for x in tfrecords.spread(directory, RECORDS[:90], 3)]
+    made = manifest.Manifest("materialize", "rule", "content", {}, names, [30, 30, 32])
+    path = manifest.manifest_path(str(directory))
+    pathlib.Path(path).write_text(made.to_json())
+    return str(directory)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_shard_cut_between_two_records_is_named(short, workers):
+    """Also where each worker reads every n-th record."""
+    context = None if workers == 1 else tf.distribute.InputContext(workers, 3, workers)
+    words = f"{short}/part-2.tfrecord: record .* the file has .* records. Write it"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        batches(f"{short}/*", PLAN.applied(), input_context=context)
+
+
+def test_a_shard_cut_between_two_records_is_found_by_check(short):
+    words = f"{short}/part-2.tfrecord: it has 30 of its 32 records"
+    with pytest.raises(ValueError, match=words):
+        check_plan(f"{short}/*", PLAN)
 
 
 @pytest.mark.fast
@@ -229,7 +257,7 @@ def test_another_plan_reads_everything(files, stratified, caplog):
 def test_another_plan_needs_every_file(stratified, caplog, changed):
     names = [os.path.join(stratified, name) for name in read_manifest(stratified).names]
     for plan in (PLAN, changed):
-        selection = select(names, plan, InputOptions())
+        selection = select(names, read_manifests(names), plan, InputOptions())
         found = selection.needed(DecisionRule(plan), tf.constant(4, tf.int64)).numpy()
         assert found.all() == (plan is changed)
     assert "was stratified by another plan" in caplog.text

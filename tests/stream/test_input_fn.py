@@ -581,6 +581,13 @@ class TestOtherRecords:
         found = tfrecords.emitted(files, plan, epochs=3)
         assert len(found) == pytest.approx(3 * len(records), rel=0.05)
 
+    def test_fewer_records_than_the_plans_are_told_once(self, natural, capfd):
+        folder, records, plan = natural
+        files = [str(folder / f"part-{i}.tfrecord") for i in range(3)]
+        tfrecords.emitted(files, plan, epochs=2)
+        said = f"of {len(records)} records, but there were 300 read in epoch 0: is a f"
+        assert capfd.readouterr().err.count(said) == 1
+
     def test_samples_are_an_error_at_the_end_of_the_epoch(self, natural):
         folder, records, plan = natural
         _, copies = tfrecords.decide(records, plan)

@@ -95,19 +95,43 @@ class Agreement:
         cut, _ = shard.of_records(len(files.names))
         self._has_files_of_its_own = cut < shard.num_shards
         self._limit = chances.largest_count(plan.num_unlabeled, plan.num_records)
+        # Of every n-th record of a file there may be one more.
+        self._least = plan.num_records - len(files.names) * (cut - 1)
 
-    def check(self, found: tf.Tensor, where: Sequence[str | tf.Tensor]) -> tf.Operation:
+    def check(
+        self,
+        found: tf.Tensor,
+        where: Sequence[str | tf.Tensor],
+        tells: bool | tf.Tensor = True,
+    ) -> tf.Operation:
         """Returns an op that raises InvalidArgumentError unless what was read agrees.
 
         Args:
           found: int64 [size], the sum of `Decision.found` over all that was read, each
             record once.
           where: in words, where it was read.
+          tells: whether to print a line where there are fewer records than the plan's,
+            which is no error: they may be a part of them.
         """
         checks = [self._check_resampled(found, where)]
+        if not self._has_files_of_its_own:
+            checks.append(self._tell_fewer(found, where, tells))
         if _knows_unlabeled(self._plan):
             checks.append(self._check_unlabeled(found, where))
         return tf.group(*checks)
+
+    def _tell_fewer(self, found, where, tells) -> tf.Operation:
+        records = found[-1] * self._num_shards
+        by_one = f" by one of {self._num_shards} workers"
+        return graph_errors.report_unless(
+            (records >= self._least) | tf.logical_not(tells),
+            lambda: [
+                f"The plan is made of {self._plan.num_records:,} records, but there ",
+                *("were ", found[-1], " ", *where, by_one * (self._num_shards > 1)),
+                ": is a file missing, or cut between two records? If they are meant ",
+                "to be a part of them, all is well.",
+            ],
+        )
 
     def _check_unlabeled(self, found, where) -> tf.Operation:
         unlabeled, records = found[-2], found[-1]

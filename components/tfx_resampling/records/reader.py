@@ -6,7 +6,6 @@ out, counted and printed.
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
+from tfx_resampling.records.ends import FRAMING_BYTES, Ends
 from tfx_resampling.records.fields import Parsed, Parsing
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
 from tfx_resampling.records.one_device import UNOPTIMIZED, on_one_device
@@ -66,12 +66,8 @@ WHOLE = Shard()
 F = TypeVar("F", bound=Callable)
 
 
-# Bytes of a TFRecord beside its data: length, and the checksums of both.
-FRAMING_BYTES = 16
 # More records than any file has; bounds what numbers them.
 _MANY = 1 << 40
-# Of them, what comes before the data.
-_HEAD_BYTES = 12
 # Number of bytes that nobody knows; what is added does not make it known.
 _UNKNOWN = -(1 << 61)
 
@@ -151,6 +147,12 @@ class Records:
         """Returns records [n], and what is parsed of them."""
         return serialized, self.parsing.parse(serialized)
 
+    def part(self, num_records: int) -> int:
+        """Returns how many of so many records of a file are seen; -1 of any."""
+        if num_records < 0:
+            return -1
+        return len(range(self._index, num_records, self.num_shards))
+
     def numbers(self, positions: tf.Tensor) -> tf.Tensor:
         """Returns the numbers within the file of records counted within the shard."""
         return positions * self.num_shards + self._index
@@ -172,14 +174,14 @@ class _End(NamedTuple):
     """Where the reading of a file is.
 
     Attributes:
-      is_cut: bool, whether it ends within the head of a record.
+      file: int64, index of the file.
+      may_be_cut: bool, whether it is at an end that need not be the writer's.
       records: int64, how many records were read.
-      bytes: int64, how many bytes; negative if that is not known.
     """
 
-    is_cut: tf.Tensor
+    file: tf.Tensor
+    may_be_cut: tf.Tensor
     records: tf.Tensor
-    bytes: tf.Tensor
 
 
 class _Judged(NamedTuple):
@@ -264,17 +266,6 @@ class _TracedOnce:
         return tf.nest.flatten(self._result, expand_composites=True)
 
 
-def _sizes_of_plain(files: RecordFiles) -> list[int]:
-    """Returns the sizes of local files, -1 of those that are compressed."""
-    sizes = []
-    for name, compression in zip(files.names, files.compressions):
-        try:
-            sizes.append(-1 if compression else os.path.getsize(name))
-        except OSError:  # Whoever opens it names it.
-            sizes.append(-1)
-    return sizes
-
-
 class Reader:
     """Reads TFRecord files in parallel, and parses a few features of their records."""
 
@@ -284,6 +275,7 @@ class Reader:
         parsing: Parsing,
         options: InputOptions,
         shard: Shard = WHOLE,
+        num_records: Sequence[int] | None = None,
     ):
         """Makes a reader.
 
@@ -293,6 +285,8 @@ class Reader:
           options: `chunk_size` (None: the most), `cycle_length`, `num_parallel_calls`,
             `deterministic`.
           shard: which records of each file are read.
+          num_records: how many records each file was written with; negative if that is
+            not known.
         """
         self._size = options.chunk_size or MAX_CHUNK
         self._skip = files.skip
@@ -304,10 +298,15 @@ class Reader:
         remote = any("://" in name for name in files.names)
         parallel = options.num_parallel_calls or (sys.maxsize if remote else cores())
         self._parallel = min(parallel, self._cycle_length)
-        # It takes all of a file, and its size: a request, if it is remote.
-        self._checks_ends = self._records.num_shards == 1 and not remote
-        if self._checks_ends:
-            self._sizes = tf.constant(_sizes_of_plain(files), tf.int64)
+        kinds: list[str | None] = list(files.compressions)
+        # To look takes all of a file, and a request for each if they are remote; and
+        # where the workers of a service are, nothing of this process is.
+        if remote or self._records.num_shards > 1:
+            kinds = [None] * len(kinds)
+        elif options.service is not None:
+            kinds = ["" if kind == "" else None for kind in kinds]
+        parts = [self._records.part(count) for count in num_records or ()]
+        self._ends = Ends(files.names, kinds, parts or [-1] * len(kinds))
 
     def read(
         self, sources: tf.data.Dataset, use: Callable[[Chunk], Any]
@@ -498,33 +497,27 @@ class Reader:
                 skipped=tf.constant(0, tf.int64),
             )
             lost = Lost(epoch, file, first, number * size - first)
-            num_records, is_cut = tf.size(serialized, tf.int64), tf.constant(False)
-            if self._checks_ends:
-                lengths = tf.strings.length(serialized, unit="BYTE")
-                num_bytes = tf.reduce_sum(tf.cast(lengths, tf.int64))
-                bytes_read += num_bytes + FRAMING_BYTES * num_records
-                # What was lost has been said, or will be.
-                bytes_read = tf.where(lost.num_records > 0, _UNKNOWN, bytes_read)
-                left = tf.gather(self._sizes, file) - bytes_read
-                # TensorFlow takes a file that ends within the head of a record for one
-                # that ends before it. Another file of that name has another size.
-                is_cut = tf.equal(num_records, 0) & (left > 0) & (left < _HEAD_BYTES)
+            num_records = tf.size(serialized, tf.int64)
+            lengths = tf.strings.length(serialized, unit="BYTE")
+            bytes_read += tf.reduce_sum(tf.cast(lengths, tf.int64))
+            bytes_read += FRAMING_BYTES * num_records
+            # What was lost has been said, or will be.
+            bytes_read = tf.where(lost.num_records > 0, _UNKNOWN, bytes_read)
             records_read += num_records
-            end = _End(is_cut, records_read, bytes_read)
+            at_end = tf.equal(num_records, 0) & (bytes_read >= 0)
+            may_be_cut = at_end & self._ends.may_be_cut(file, records_read, bytes_read)
+            end = _End(file, may_be_cut, records_read)
             # Here and not in a map, which would cost another call of a function, and
             # ragged tensors on their way there.
             return (number + 1, records_read, bytes_read), (use(chunk), lost, end)
 
         def complete(used, lost, end):
             whole = tf.data.Dataset.from_tensors(used)
-            is_lost = lost.num_records > 0
-            if not self._checks_ends:
-                return when(is_lost, lambda: self.recover(lost, use), whole)
             refused = self._refused(name, end).map(lambda one: used).skip(1)
             return when(
-                is_lost,
+                lost.num_records > 0,
                 lambda: self.recover(lost, use),
-                when(end.is_cut, lambda: refused, whole),
+                when(end.may_be_cut, lambda: refused, whole),
             )
 
         def when(condition, make, whole):
@@ -539,8 +532,8 @@ class Reader:
         found = opened.concatenate(numbered(chunks, end=nothing))
         return found.scan((zero, zero, zero), step).flat_map(complete)
 
-    def _refused(self, name: tf.Tensor, end: "_End") -> tf.data.Dataset:
-        """Returns one element, and raises: the file is cut where `end` is.
+    def _refused(self, name: tf.Tensor, end: _End) -> tf.data.Dataset:
+        """Returns one element, and raises if the file is cut where `end` is.
 
         Raises:
           tf.errors.InvalidArgumentError: as `recover`.
@@ -549,12 +542,12 @@ class Reader:
         hint = "Write it again, or set on_corrupt to skip."
 
         def refuse(one):
+            why = self._ends.why(name, end.file, end.records)
             refused = check(
-                tf.constant(False),
+                tf.equal(why, ""),
                 lambda: [
                     *("corrupt or truncated TFRecord file ", name, ": record "),
-                    *(end.records, " at byte ", end.bytes, " cannot be read: the file"),
-                    " ends within the 12 bytes that begin it. ",
+                    *(end.records, " cannot be read: ", why, " "),
                     "Skipped." if self._skip else hint,
                 ],
             )

@@ -17,6 +17,7 @@ from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles, check_positions
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.scan.decide import Scanner, check_agreement
+from tfx_resampling.shards.manifest import read_manifests, records_written
 
 # Probability that any count is outside of its bound although the plan is kept.
 _FALSE_ALARM = 1e-3
@@ -103,14 +104,22 @@ def check_plan(
     check_first_labels(files, plan)
     found = np.zeros(num_found(plan), np.int64)
     collector = Collector()
-    for name in files.names:
+    written = records_written(files.names, read_manifests(files.names))
+    for name, records in zip(files.names, written):
+        num_read = 0
         for counted in scanner.scan(name, count):
+            num_read += int(counted.num_read) + int(counted.num_corrupt)
             totals += counted.sums
             found += counted.found
             collector.add(*counted.occurrences(size - 1))
             num_corrupt += int(counted.num_corrupt)
             if progress is not None:
                 progress(int(counted.num_read))
+        if num_read < records and not skip:
+            raise ValueError(
+                f"corrupt or truncated TFRecord file {name}: it has {num_read:,} of "
+                f"its {records:,} records. Write it again."
+            )
     check_agreement(plan, files, found)
     first = options.start_epoch
     predicted = [

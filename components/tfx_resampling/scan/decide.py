@@ -5,6 +5,7 @@ the graphs of `input_fn` take tenths of a second. The decision is that of `input
 the same ops; what cannot be read or parsed is left to the same `Reader.recover`.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from tfx_resampling.decision.agreement import Agreement
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.errors import reason
 from tfx_resampling.options import InputOptions
+from tfx_resampling.records import ends
 from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
 from tfx_resampling.records.reader import Chunk, Lost, Reader, graph_options
 from tfx_resampling.shards.manifest import check_natural
@@ -122,7 +124,8 @@ class Scanner:
 
         Raises:
           ValueError: the label or key feature is of another type than the plan's, or
-            the file holds samples that are resampled already.
+            the file holds samples that are resampled already, or is cut
+            (`records.ends`).
           tf.errors.InvalidArgumentError: a record that cannot be read or parsed, or a
             label that is not in the plan; the message names file and record, or label.
         """
@@ -133,7 +136,7 @@ class Scanner:
         # TensorFlow's own threads read and decide the next chunks meanwhile.
         chunks = open_records(name, files.compressions[0])
         iterator = iter(chunks.batch(size).prefetch(2).with_options(graph_options()))
-        position = 0
+        position, bytes_read = 0, 0
 
         def recovered():
             """Yields what can be used of this chunk, record by record, or raises."""
@@ -150,14 +153,19 @@ class Scanner:
                 yield from recovered()
                 return  # TensorFlow cannot read on.
             if serialized is None:
+                if why := ends.why(name, files.compressions[0], bytes_read):
+                    _refuse(name, position, why, skip)
                 return
+            lengths = tf.strings.length(serialized)
+            bytes_read += int(tf.reduce_sum(tf.cast(lengths, tf.int64)))
+            bytes_read += ends.FRAMING_BYTES * len(serialized)
             try:
                 found = graph(serialized, name, tf.constant(position, tf.int64))
             except _UNPARSED:
                 yield from recovered()
             else:
                 yield _as_numpy(found)
-            position += size
+            position += len(serialized)
 
     def _prepared(self, files: RecordFiles, use: Use):
         """Returns records per chunk, the rule and its graph, by the first records."""
@@ -201,6 +209,16 @@ class Scanner:
 
             self._graphs[variant] = rule, graph
         return size, *self._graphs[variant]
+
+
+def _refuse(name: str, num_records: int, why: str, skip: bool) -> None:
+    text = (
+        f"corrupt or truncated TFRecord file {name}: record {num_records} cannot be "
+        f"read: {why}"
+    )
+    if not skip:
+        raise ValueError(f"{text} Write it again, or set on_corrupt to skip.")
+    print(f"{text} Skipped.", file=sys.stderr)
 
 
 def _as_numpy(found):

@@ -5,7 +5,7 @@ import hashlib
 import json
 import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -201,6 +201,29 @@ def read_manifest(directory: str) -> Manifest | None:
         return Manifest.from_json(contents)
     except ValueError as error:
         raise ValueError(f"{path!r}: {error}") from None
+
+
+def read_manifests(files: Sequence[str]) -> dict[str, Manifest]:
+    """Returns directory -> manifest, of the directories of some files that have one.
+
+    Raises:
+      ValueError: as `read_manifest`.
+    """
+    directories = dict.fromkeys(map(os.path.dirname, files))
+    found = {directory: read_manifest(directory) for directory in directories}
+    return {name: manifest for name, manifest in found.items() if manifest}
+
+
+def records_written(
+    files: Sequence[str], manifests: Mapping[str, Manifest]
+) -> list[int]:
+    """Returns how many records each file was written with; -1 where nobody says."""
+    written = {
+        os.path.join(directory, name): records
+        for directory, manifest in manifests.items()
+        for name, records in zip(manifest.names, manifest.records)
+    }
+    return [written.get(name, -1) for name in files]
 
 
 def check_natural(name: str, plan: Plan) -> None:

@@ -1,7 +1,7 @@
 """Stratified shards: which of them an epoch reads, and how they are mixed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,6 @@ from tfx_resampling.options import InputOptions
 from tfx_resampling.shards.manifest import (
     Manifest,
     check_natural,
-    read_manifest,
     rule_digest,
 )
 
@@ -148,21 +147,32 @@ class Selection:
         return Streams(tf.gather(mine, by_stream), *columns)
 
 
-def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection | None:
+def select(
+    files: Sequence[str],
+    manifests: Mapping[str, Manifest],
+    plan: Plan,
+    options: InputOptions,
+) -> Selection | None:
     """Returns which files epochs need; None where none of them is stratified.
+
+    Args:
+      files: all files.
+      manifests: of their directories, `read_manifests`.
+      plan: the plan that they are read with.
+      options: see `Selection`.
 
     Raises:
       ValueError: files that hold resampled samples already while the plan would
         resample them again, or a stratified directory of which not all files are given.
     """
-    manifests: dict[str, Manifest] = {}
+    stratified: dict[str, Manifest] = {}
     given: dict[str, list[str]] = {}
     for name in files:
         check_natural(name, plan)
         given.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
     digest = rule_digest(plan)
     for directory, names in given.items():
-        manifest = read_manifest(directory)
+        manifest = manifests.get(directory)
         if manifest is None:
             continue
         missing = sorted(set(manifest.names) - set(names))
@@ -183,5 +193,5 @@ def select(files: Sequence[str], plan: Plan, options: InputOptions) -> Selection
                 manifest.identity,
                 plan.known_by,
             )
-        manifests[directory] = manifest
-    return Selection(files, manifests, digest, options) if manifests else None
+        stratified[directory] = manifest
+    return Selection(files, stratified, digest, options) if stratified else None

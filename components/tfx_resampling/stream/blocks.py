@@ -96,7 +96,7 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> tuple[Survivors, tf.Tensor]:
 
 
 def agreeing(
-    chunks: tf.data.Dataset, agreement: Agreement, epoch: tf.Tensor
+    chunks: tf.data.Dataset, agreement: Agreement, epoch: tf.Tensor, start_epoch: int
 ) -> tf.data.Dataset:
     """Returns the `Survivors` of an epoch, and raises at its end unless they agree.
 
@@ -104,6 +104,7 @@ def agreeing(
       chunks: what `survivors` returns, of all chunks of the epoch.
       agreement: what compares them with the plan.
       epoch: int64 scalar.
+      start_epoch: the first one, in which what is no error is told.
     """
     no_rows = Survivors(
         serialized=tf.zeros([0], tf.string),
@@ -120,7 +121,9 @@ def agreeing(
         is_end = found[-1] < 0
         checked = tf.cond(
             is_end,
-            lambda: agreement.check(total, ["read in epoch ", epoch]),
+            lambda: agreement.check(
+                total, ["read in epoch ", epoch], tf.equal(epoch, start_epoch)
+            ),
             tf.no_op,
         )
         with tf.control_dependencies([checked]):

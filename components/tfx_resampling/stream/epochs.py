@@ -5,7 +5,7 @@ and the epoch. Options of speed, shuffling and sharding change their order only.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -31,6 +31,7 @@ class Epochs:
         shard: Shard = WHOLE,
         selection: Selection | None = None,
         agreement: Agreement | None = None,
+        num_records: Sequence[int] | None = None,
     ):
         """Makes the epochs of `options`.
 
@@ -41,11 +42,12 @@ class Epochs:
           shard: the part of the records that is read.
           selection: which of the files an epoch needs; None for all.
           agreement: compares what an epoch reads with the plan; None does not.
+          num_records: how many records each file was written with, as `Reader` has it.
         """
         self._rule = rule
         self._options = options
         self._selection = selection
-        self._reader = Reader(files, rule.parsing, options, shard)
+        self._reader = Reader(files, rule.parsing, options, shard, num_records)
         self._agreement = None
         # Of stratified files an epoch reads a part only, and of a service's worker
         # nobody knows which part; neither is like the data.
@@ -94,7 +96,9 @@ class Epochs:
             read = self._reader.read(sources, self._decide)
             if self._agreement is None:
                 return read
-            return blocks.agreeing(read, self._agreement, epoch)
+            return blocks.agreeing(
+                read, self._agreement, epoch, self._options.start_epoch
+            )
         files, *streams = self._selection.streams(
             self._rule, epoch, order, self._num_shards
         )

@@ -16,6 +16,7 @@ from tfx_resampling.options import ImageOptions, InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles, check_positions
 from tfx_resampling.records.one_device import on_one_device
 from tfx_resampling.records.reader import WHOLE, Shard, graph_options
+from tfx_resampling.shards.manifest import read_manifests, records_written
 from tfx_resampling.shards.selection import select
 from tfx_resampling.stream.batches import Batches
 from tfx_resampling.stream.epochs import Epochs
@@ -200,12 +201,14 @@ def input_fn(
         options,
         counts=monitor is not None,
     )
-    selection = select(files.names, plan, options)
+    manifests = read_manifests(files.names)
+    selection = select(files.names, manifests, plan, options)
     # Of a group an epoch may need a single file.
     shard = _shard(input_context, options, by_record=selection is not None)
     # What is read as it is may be of any data.
     agreement = None if plan.is_natural else Agreement(plan, files, shard)
-    epochs = Epochs(files, rule, options, shard, selection, agreement)
+    written = records_written(files.names, manifests)
+    epochs = Epochs(files, rule, options, shard, selection, agreement, written)
     dataset = batches.to_batches(epochs)
     if options.service is not None:
         dataset = dataset.apply(
