@@ -24,6 +24,7 @@ from tfx_resampling.fitting.planning import make_plan
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records import fields
 from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.parts import Part
 from tfx_resampling.scan.count import count_labels
 from tfx_resampling.scan.decide import Scanner, decided
 from tfx_resampling.stream.epochs import Epochs
@@ -401,7 +402,7 @@ def test_positions_are_the_same_in_the_stream_and_file_by_file(tmp_path):
     use = functools.partial(decided, epochs=1, dropped=True)
     kept = []
     for index, name in enumerate(files):
-        found = list(scanner.scan(name, use))
+        found = list(scanner.scan(Part(name), use))
         assert len(found) == 4
         copies = np.concatenate([each.copies for each in found])
         kept += (np.flatnonzero(copies) * 2 + index).tolist()
@@ -427,4 +428,4 @@ def test_a_record_that_is_cut_off_is_named(tmp_path):
     scanner = Scanner(plan, InputOptions())
     use = functools.partial(decided, epochs=1, dropped=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        list(scanner.scan(files[0], use))
+        list(scanner.scan(Part(files[0]), use))

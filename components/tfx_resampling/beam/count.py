@@ -3,7 +3,8 @@
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from tfx_resampling.beam.read import NAMESPACE, log_read
+from tfx_resampling.beam.read import NAMESPACE, check_read
+from tfx_resampling.beam.split import SplitFiles
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
 from tfx_resampling.scan.count import Counted, CountSpec, count_files
@@ -15,9 +16,9 @@ class CountLabelSets(beam.PTransform):
     """File names -> one `scan.count.Counted`: records by labels and columns.
 
     The files are read in the workers, by TensorFlow, which is many times faster than
-    Beam's own reader in Python; a file is the unit of work. What travels between
-    workers is what was counted in each file. Counters: `records` and `files` in the
-    namespace "tfx_resampling".
+    Beam's own reader in Python; large ones by several. What travels between workers is
+    what was counted in each part. Counters: `records` and `files` in the namespace
+    "tfx_resampling".
 
     Attributes:
       spec: a `CountSpec`, what to count.
@@ -32,8 +33,7 @@ class CountLabelSets(beam.PTransform):
         """Counts in each file, and adds up."""
         return (
             files
-            # Else all files would be read where their names were made.
-            | "SpreadFiles" >> beam.Reshuffle()
+            | "SplitFiles" >> SplitFiles()
             | "CountFile" >> beam.ParDo(_CountFile(self.spec))
             # Defaults are a side input, which not all runners have.
             | "AddUp" >> beam.CombineGlobally(_AddUp()).without_defaults()
@@ -46,11 +46,12 @@ class _CountFile(beam.DoFn):
         self._records = Metrics.counter(NAMESPACE, "records")
         self._files = Metrics.counter(NAMESPACE, "files")
 
-    def process(self, name):
-        found = count_files(RecordFiles((name,)), self._spec, InputOptions())
-        self._files.inc()
+    def process(self, part):
+        files = RecordFiles((part.name,), part=part)
+        found = count_files(files, self._spec, InputOptions())
+        self._files.inc(int(part.first == 0))
         self._records.inc(found.records.total())
-        log_read(name, found.records.total())
+        check_read(part, found.records.total())
         yield found
 
 

@@ -313,21 +313,21 @@ def _index_path(path: str) -> str:
 
 
 class CountFactors(FileDoFn):
-    """File name -> (name, {factor: bytes of its records})."""
+    """`Part` -> (the same, {factor: bytes of its records})."""
 
     def __init__(self, job: Job):
         super().__init__(job.plan, job.options, dropped=True, counts=False)
 
-    def process(self, name):
-        """Adds up the bytes of a file's records by their factors."""
+    def process(self, part):
+        """Adds up the bytes of a part's records by their factors."""
         counted = {}
-        for found in self.scanned(name):
+        for found in self.scanned(part):
             sizes = np.fromiter(map(len, found.serialized), np.int64)
             factors, rows = np.unique(found.factors, return_inverse=True)
             num_bytes = np.bincount(rows, sizes).astype(np.int64)
             for factor, more in zip(factors.tolist(), num_bytes.tolist()):
                 counted[factor] = counted.get(factor, 0) + more
-        yield name, counted
+        yield part, counted
 
 
 class JobDoFn(beam.DoFn):
@@ -338,7 +338,7 @@ class JobDoFn(beam.DoFn):
 
 
 class ClassifyFactors(JobDoFn):
-    """What `CountFactors` made of all files -> the names again; writes the classes."""
+    """What `CountFactors` made of all parts -> these again; writes the classes."""
 
     def process(self, counted):
         """Makes the classes of all factors."""
@@ -350,20 +350,20 @@ class ClassifyFactors(JobDoFn):
             raise ValueError(f"no records to write to {self._job.output_dir!r}.")
         made = make(np.array(list(total)), np.array(list(total.values()), np.int64))
         self._job.write(CLASSES, dataclasses.asdict(made))
-        for name, _ in counted:
-            yield name
+        for part, _ in counted:
+            yield part
 
 
 class Sorted(NamedTuple):
-    """A file whose samples are sorted.
+    """A part of a file, whose samples are sorted.
 
     Attributes:
       runs: the runs.
       buckets: a bit for each bucket, 1 where there are records of it; only for
-        "stratify". All files' are in the memory of one worker at once.
+        "stratify". All parts' are in the memory of one worker at once.
       counts: as `Manifest.counts`.
       is_gzip: whether the file is compressed.
-      name: its name.
+      name: the file's name.
       found: int64 [units + 3], `Decision.found` of its records.
     """
 
@@ -376,20 +376,23 @@ class Sorted(NamedTuple):
 
 
 class SortFile(FileDoFn):
-    """File name -> `Sorted`."""
+    """`Part` -> `Sorted`."""
 
     def __init__(self, job: Job):
         super().__init__(job.plan, job.options, job.options.mode == "stratify")
         self._job = job
 
-    def process(self, name):
-        """Writes the records or copies of a file as sorted runs."""
+    def process(self, part):
+        """Writes the records or copies of a part as sorted runs."""
         job = self._job
         tf.io.gfile.makedirs(job.scratch)
-        number = hashlib.sha256(name.encode()).hexdigest()[:16]
+        # Sorted by name, the runs of a file are in the order of its records, however
+        # many parts it has.
+        number = hashlib.sha256(part.name.encode()).hexdigest()[:16]
+        number = f"{number}-{part.offset:015}"
         classes = job.classes() if job.options.mode == "stratify" else None
         num_buckets = classes.num_cells if classes else job.num_buckets
-        counts, in_file = collections.Counter(), np.zeros(num_found(job.plan), np.int64)
+        counts, in_part = collections.Counter(), np.zeros(num_found(job.plan), np.int64)
         written, pending, size = [], [], 0
         present = np.zeros(num_buckets if classes else 0, bool)
 
@@ -399,9 +402,9 @@ class SortFile(FileDoFn):
             written.append(write_run(path, records, buckets, orders, num_buckets))
             pending.clear()
 
-        for found in self.scanned(name):
+        for found in self.scanned(part):
             counts.update(found.counts)
-            in_file += found.found
+            in_part += found.found
             if classes is None:
                 rows, orders = _spread(found)
                 buckets = in_ranges(orders, num_buckets)
@@ -416,9 +419,9 @@ class SortFile(FileDoFn):
                 size = 0
         if size:
             flush()
-        is_gzip = RecordFiles((name,)).compressions == ["GZIP"]
+        is_gzip = RecordFiles((part.name,)).compressions == ["GZIP"]
         bits = np.packbits(present).tobytes()
-        yield Sorted(written, bits, dict(counts), is_gzip, name, in_file)
+        yield Sorted(written, bits, dict(counts), is_gzip, part.name, in_part)
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:

@@ -10,9 +10,11 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from tfx_resampling.beam.resample_options import DEFAULTS, ResampleOptions
+from tfx_resampling.beam.split import SplitFiles
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.rule import num_found
 from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.records.parts import Part
 from tfx_resampling.scan.decide import (
     COUNTS,
     Scanned,
@@ -27,17 +29,27 @@ _LOGGER = logging.getLogger(__name__)
 # Nothing here has type hints that Beam would read: it takes a NumPy array for a list.
 
 
-def log_read(name: str, num_records: int) -> None:
-    """Logs which worker has read a file: the log is the worker's."""
-    _LOGGER.info("%s: %d records read", name, num_records)
+def check_read(part: Part, num_records: int) -> None:
+    """Logs which worker has read a part of a file: the log is the worker's.
+
+    Raises:
+      ValueError: it has not the records that were there when the file was split.
+    """
+    if part.num_records not in (-1, num_records):
+        raise ValueError(
+            f"{part.name!r} had {part.num_records} records from byte {part.offset} on, "
+            f"and {num_records} when they were read. Run it again when nobody writes "
+            "to it."
+        )
+    _LOGGER.info("%s: %d records read", part, num_records)
 
 
 class FileDoFn(beam.DoFn):
-    """Base of what is done with the records of a file, which is Beam's unit of work.
+    """Base of what is done with the records of a part, which is Beam's unit of work.
 
     Counters in the namespace "tfx_resampling": records "read", "dropped" (without a
     copy), "corrupt" (left out) and copies "emitted". A worker's log has a line for each
-    file that it has read.
+    part that it has read.
     """
 
     def __init__(
@@ -65,18 +77,18 @@ class FileDoFn(beam.DoFn):
             name: Metrics.counter(NAMESPACE, name) for name in COUNTS if counts
         }
 
-    def scanned(self, name) -> Iterator[Scanned]:
-        """Yields what is in a file, and counts it."""
+    def scanned(self, part) -> Iterator[Scanned]:
+        """Yields what is in a part of a file, and counts it."""
         if self._scanner is None:  # Not in `setup`, which not all runners call.
             self._scanner = Scanner(self._plan, self._options.input_options)
         num_read = 0
-        for found in self._scanner.scan(name, self._decided):
+        for found in self._scanner.scan(part, self._decided):
             num_read += int(found.num_read)
             if self._counters:
                 for what, number in found.counts.items():
                     self._counters[what].inc(number)
             yield found
-        log_read(name, num_read)
+        check_read(part, num_read)
 
     def __getstate__(self):
         """Returns what travels to a worker: no graphs."""
@@ -87,7 +99,8 @@ class ReadResampled(beam.PTransform):
     """File names -> the serialized records (bytes) of some epochs, a copy an element.
 
     Guarantee: the same multiset as `input_fn` emits in these epochs. The files are read
-    in the workers. What disagrees with the plan's own data fails the pipeline.
+    in the workers, large ones by several. What disagrees with the plan's own data fails
+    the pipeline.
     """
 
     def __init__(self, plan: Plan, options: ResampleOptions = DEFAULTS):
@@ -106,8 +119,7 @@ class ReadResampled(beam.PTransform):
         emit = beam.ParDo(_EmitCopies(self._plan, self._options))
         read = (
             files
-            # Else all files would be read where their names were made.
-            | "SpreadFiles" >> beam.Reshuffle()
+            | "SplitFiles" >> SplitFiles(self._options.on_corrupt)
             | "ReadFile" >> emit.with_outputs(_FOUND, main="copies")
         )
         _ = (
@@ -119,7 +131,7 @@ class ReadResampled(beam.PTransform):
         return read["copies"]
 
 
-# Output with (name, what was found) of each file.
+# Output with (name, what was found) of each part of a file.
 _FOUND = "found"
 
 
@@ -128,17 +140,17 @@ class _CheckAgreement(beam.DoFn):
         self._plan = plan
 
     def process(self, group):
-        names, found = zip(*sorted(group[1], key=lambda of_file: of_file[0]))
-        files = RecordFiles(names, skip=True)
+        names, found = zip(*group[1])
+        files = RecordFiles(tuple(sorted(set(names))), skip=True)
         check_agreement(self._plan, files, np.sum(found, axis=0))
 
 
 class _EmitCopies(FileDoFn):
-    def process(self, name):
-        in_file = np.zeros(num_found(self._plan), np.int64)
-        for found in self.scanned(name):
-            in_file += found.found
+    def process(self, part):
+        in_part = np.zeros(num_found(self._plan), np.int64)
+        for found in self.scanned(part):
+            in_part += found.found
             for serialized, copies in zip(found.serialized, found.copies.tolist()):
                 for _ in range(copies):
                     yield serialized
-        yield TaggedOutput(_FOUND, (name, in_file))
+        yield TaggedOutput(_FOUND, (part.name, in_part))

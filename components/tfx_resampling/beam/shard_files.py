@@ -36,20 +36,20 @@ _NOTHING = (-1, -1)
 class PlanShards(JobDoFn):
     """All `Sorted` -> tasks of `MergeRuns`; writes what is to be in the shards."""
 
-    def process(self, files):
+    def process(self, parts):
         """Decides how many shards there are, and which buckets go to each."""
         job = self._job
-        if not files:
+        if not parts:
             raise ValueError(
                 f"nothing to write to {job.output_dir!r}: there are no names of files. "
                 "Did the pattern match any?"
             )
-        in_all = np.sum([file.found for file in files], axis=0)
-        names = sorted(file.name for file in files)
+        in_all = np.sum([part.found for part in parts], axis=0)
+        names = sorted({part.name for part in parts})
         check_agreement(job.plan, RecordFiles(tuple(names), skip=True), in_all)
-        found = [run for file in files for run in file.runs]
+        found = [run for part in parts for run in part.runs]
         counts = {
-            name: sum(file.counts.get(name, 0) for file in files) for name in COUNTS
+            name: sum(part.counts.get(name, 0) for part in parts) for name in COUNTS
         }
         if not found:
             raise ValueError(
@@ -58,12 +58,12 @@ class PlanShards(JobDoFn):
             )
         is_gzip = job.options.compression == "GZIP"
         if job.options.compression == "auto":
-            is_gzip = any(file.is_gzip for file in files)
+            is_gzip = any(part.is_gzip for part in parts)
         num_bytes = sum(run.num_bytes for run in found)
         if job.options.mode == "stratify":
             made = job.classes()
             num_buckets = made.num_cells
-            cells = _present([file.buckets for file in files], num_buckets)
+            cells = _present([part.buckets for part in parts], num_buckets)
             bounds = [(cell, cell + 1) for cell in cells]
             columns = zip(*map(made.describe, cells))
             names = ("classes", "lows", "highs", "first_uniforms", "last_uniforms")

@@ -23,6 +23,7 @@ from tfx_resampling.beam.shard_files import (
     PlanShards,
     WriteShard,
 )
+from tfx_resampling.beam.split import SplitFiles
 from tfx_resampling.core.plan import Plan
 from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.errors import reason
@@ -40,9 +41,9 @@ class WriteResampled(beam.PTransform):
     comes into being whole, by one renaming (on object stores: file by file, which the
     manifest beside it makes known); a run that fails leaves none.
 
-    The workers read the files, a file at a time, and share the directory's file system
-    for runs of sorted records, which take as much room as what is written; twice as
-    much from 64 GB on, where runs are merged first. Memory per worker: two to three
+    The workers read the files, large ones in parts, and share the directory's file
+    system for runs of sorted records, which take as much room as what is written; twice
+    as much from 64 GB on, where runs are merged first. Memory per worker: two to three
     times 128 MB, plus three times a shard.
     """
 
@@ -88,18 +89,18 @@ class WriteResampled(beam.PTransform):
     def expand(self, files):  # pyright: ignore[reportIncompatibleMethodOverride]
         """Sorts the files' records into runs, and makes shards of these."""
         job = self._job
+        parts = files | "SplitFiles" >> SplitFiles(job.options.on_corrupt)
         if job.options.mode == "stratify":
-            files = (
-                files
-                | "SpreadToCount" >> beam.Reshuffle()
+            parts = (
+                parts
                 | "CountFactors" >> beam.ParDo(CountFactors(job))
                 | "GatherFactors" >> _Gather()
                 | "ClassifyFactors" >> beam.ParDo(ClassifyFactors(job))
+                # Else all would be read where they were gathered.
+                | "SpreadParts" >> beam.Reshuffle()
             )
         return (
-            files
-            # Else all files would be read where their names were made.
-            | "SpreadFiles" >> beam.Reshuffle()
+            parts
             | "SortFile" >> beam.ParDo(SortFile(job))
             | "GatherRuns" >> _Gather(always=True)
             | "PlanShards" >> beam.ParDo(PlanShards(job))

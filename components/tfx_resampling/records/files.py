@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfx_resampling.core.identity import Identity
 from tfx_resampling.errors import names_like
+from tfx_resampling.records.parts import Part
 
 FilePattern = str | Sequence[str]
 
@@ -22,6 +23,8 @@ FilePattern = str | Sequence[str]
 _CHUNK_BYTES = 1_300_000
 # Bounds of the records in a chunk. Fewer than the least are not worth a call.
 _LEAST_CHUNK, MAX_CHUNK = 16, 1_024
+# What TensorFlow reads ahead of a TFRecordDataset.
+_BUFFER_BYTES = 256 << 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +37,14 @@ class RecordFiles:
       names: the files.
       compression: of all of them, "", "GZIP" or "ZLIB"; or "auto", which looks.
       skip: whether to pass over what cannot be read or parsed.
+      part: what is read of the file, if there is one only; None: all of it. What is
+        looked at before is at the file's beginning.
     """
 
     names: tuple[str, ...]
     compression: str = "auto"
     skip: bool = False
+    part: Part | None = None
 
     @classmethod
     def open(
@@ -132,6 +138,25 @@ def _is_gzip(name: str) -> bool:
 def open_records(name: Any, compression: Any) -> tf.data.Dataset:
     """Returns the serialized records of a file; both may be tensors."""
     return tf.data.TFRecordDataset(name, compression)
+
+
+def open_part(part: Part, compression: Any) -> tf.data.Dataset:
+    """Returns the serialized records of a part of a file."""
+    if part == Part(part.name):
+        return open_records(part.name, compression)
+
+    def opened(name):
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[name],
+            compression_type="",
+            buffer_size=_BUFFER_BYTES,
+            byte_offsets=[part.offset],
+        )
+        return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+
+    # In a function: TensorFlow cannot write this op into a graph itself.
+    records = tf.data.Dataset.from_tensors(part.name).flat_map(opened)
+    return records.take(part.num_records)
 
 
 def first_records(files: RecordFiles, count: int) -> tuple[str, list[bytes]]:

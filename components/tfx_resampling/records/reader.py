@@ -16,8 +16,14 @@ from tfx_resampling.options import InputOptions, cores
 from tfx_resampling.records import graph_errors
 from tfx_resampling.records.ends import FRAMING_BYTES, Ends
 from tfx_resampling.records.fields import Parsed, Parsing
-from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
+from tfx_resampling.records.files import (
+    MAX_CHUNK,
+    RecordFiles,
+    open_part,
+    open_records,
+)
 from tfx_resampling.records.one_device import UNOPTIMIZED, on_one_device
+from tfx_resampling.records.parts import Part
 from tfx_resampling.validate import shown
 
 
@@ -120,6 +126,8 @@ class Records:
       num_files: number of files.
       parsing: what `parse` parses.
       num_shards: of so many records of a file, one is seen.
+      first: number within the file of the first record that is read.
+      offset: bytes before it.
     """
 
     def __init__(
@@ -134,11 +142,18 @@ class Records:
         self._files = tf.constant(files.names, tf.string)
         self._compressions = tf.constant(files.compressions, tf.string)
         self.num_shards, self._index = shard.of_records(self.num_files)
+        self._part = files.part
+        part = files.part or Part("")
+        self.first, self.offset = part.first, part.offset
 
     def of(self, file: tf.Tensor) -> tuple[tf.Tensor, tf.data.Dataset]:
         """Returns the name of a file by its index, and its records, serialized."""
         name = tf.gather(self._files, file)
-        dataset = open_records(name, tf.gather(self._compressions, file))
+        compression = tf.gather(self._compressions, file)
+        if self._part:
+            dataset = open_part(self._part, compression)
+        else:
+            dataset = open_records(name, compression)
         if self.num_shards == 1:
             return name, dataset
         return name, dataset.shard(self.num_shards, self._index)
@@ -155,7 +170,7 @@ class Records:
 
     def numbers(self, positions: tf.Tensor) -> tf.Tensor:
         """Returns the numbers within the file of records counted within the shard."""
-        return positions * self.num_shards + self._index
+        return positions * self.num_shards + (self._index + self.first)
 
 
 def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
@@ -395,7 +410,8 @@ class Reader:
             is_unread = tf.not_equal(number, position)
             return (position + 1, after), (record, is_end, position, offset, is_unread)
 
-        records = numbered(records, end=("", True)).scan((zero, zero), locate)
+        start = (zero, tf.constant(self._records.offset, tf.int64))
+        records = numbered(records, end=("", True)).scan(start, locate)
         records = records.skip(region.first).take(region.num_records)
         parsed = records.map(lambda *row: (row, self._records.parse([row[0]])))
         parsed = parsed.ignore_errors().map(lambda row, _: row)
@@ -530,7 +546,8 @@ class Reader:
             return tf.data.experimental.from_variant(variant, whole.element_spec)
 
         found = opened.concatenate(numbered(chunks, end=nothing))
-        return found.scan((zero, zero, zero), step).flat_map(complete)
+        read = (tf.constant(n, tf.int64) for n in (records.first, records.offset))
+        return found.scan((zero, *read), step).flat_map(complete)
 
     def _refused(self, name: tf.Tensor, end: _End) -> tf.data.Dataset:
         """Returns one element, and raises if the file is cut where `end` is.

@@ -15,6 +15,7 @@ from tfx_resampling.decision.agreement import check_first_labels
 from tfx_resampling.decision.rule import DecisionRule, num_found
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import FilePattern, RecordFiles, check_positions
+from tfx_resampling.records.parts import Part
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.scan.decide import Scanner, check_agreement
 from tfx_resampling.shards.manifest import read_manifests, records_written
@@ -107,7 +108,7 @@ def check_plan(
     written = records_written(files.names, read_manifests(files.names))
     for name, records in zip(files.names, written):
         num_read = 0
-        for counted in scanner.scan(name, count):
+        for counted in scanner.scan(Part(name), count):
             num_read += int(counted.num_read) + int(counted.num_corrupt)
             totals += counted.sums
             found += counted.found

@@ -18,7 +18,8 @@ from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.errors import reason
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records import ends
-from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_records
+from tfx_resampling.records.files import MAX_CHUNK, RecordFiles, open_part
+from tfx_resampling.records.parts import Part
 from tfx_resampling.records.reader import Chunk, Lost, Reader, graph_options
 from tfx_resampling.shards.manifest import check_natural
 
@@ -114,11 +115,11 @@ class Scanner:
         self._options = options
         self._graphs = {}
 
-    def scan(self, name: str, use: Use) -> Iterator[Any]:
+    def scan(self, part: Part, use: Use) -> Iterator[Any]:
         """Yields what `use` makes of the records of a file, in order, chunk by chunk.
 
         Args:
-          name: the file.
+          part: the file, or a part of it.
           use: such as `decided`; its tensors come out as NumPy arrays. Its graph is
             made once: give the same function for all files.
 
@@ -129,14 +130,14 @@ class Scanner:
           tf.errors.InvalidArgumentError: a record that cannot be read or parsed, or a
             label that is not in the plan; the message names file and record, or label.
         """
-        check_natural(name, self._plan)
+        check_natural(part.name, self._plan)
         skip = self._options.on_corrupt == "skip"
-        files = RecordFiles((name,), self._options.compression, skip)
+        files = RecordFiles((part.name,), self._options.compression, skip, part)
         size, rule, graph = self._prepared(files, use)
         # TensorFlow's own threads read and decide the next chunks meanwhile.
-        chunks = open_records(name, files.compressions[0])
+        chunks = open_part(part, files.compressions[0])
         iterator = iter(chunks.batch(size).prefetch(2).with_options(graph_options()))
-        position, bytes_read = 0, 0
+        position, bytes_read = 0, part.offset
 
         def recovered():
             """Yields what can be used of this chunk, record by record, or raises."""
@@ -153,14 +154,15 @@ class Scanner:
                 yield from recovered()
                 return  # TensorFlow cannot read on.
             if serialized is None:
-                if why := ends.why(name, files.compressions[0], bytes_read):
-                    _refuse(name, position, why, skip)
+                if why := ends.why(part.name, files.compressions[0], bytes_read):
+                    _refuse(part.name, part.first + position, why, skip)
                 return
             lengths = tf.strings.length(serialized)
             bytes_read += int(tf.reduce_sum(tf.cast(lengths, tf.int64)))
             bytes_read += ends.FRAMING_BYTES * len(serialized)
             try:
-                found = graph(serialized, name, tf.constant(position, tf.int64))
+                first = tf.constant(part.first + position, tf.int64)
+                found = graph(serialized, part.name, first)
             except _UNPARSED:
                 yield from recovered()
             else:
