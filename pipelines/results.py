@@ -212,7 +212,7 @@ def _newest_run(
     ]
     if not own:
         raise ValueError(f"no run of pipeline {name!r} in this metadata store.")
-    return max(own, key=lambda run: run.create_time_since_epoch)
+    return max(own, key=lambda run: run.id)  # Clocks may go backwards.
 
 
 def _artifacts(

@@ -1,7 +1,9 @@
 """Runs the pipeline on this machine: `python -m pipelines.run_local --help`."""
 
+import contextlib
 import dataclasses
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -48,6 +50,9 @@ def beam_args(workers: int | None, data: str) -> list[str]:
         f"--direct_num_workers={workers}",
     ]
 
+
+# For so long another run may write to the database.
+_LOCK_SECONDS = 10
 
 # The Trainer counts epochs itself, and what it reads is written by TFX.
 _NO_FLAGS = ("epochs", "start_epoch", "compression")
@@ -151,7 +156,9 @@ def cli(runs: str, name: str, debug: bool, **options: Any) -> int:
         text = reason(error)
         if len(text) > _LONGEST_ERROR:
             text = f"{text[:_LONGEST_ERROR]} ..."
-        print(f"error: {text}\n(log: {log})", file=sys.stderr)
+        print(f"error: {text}", file=sys.stderr)
+        if os.path.exists(log):
+            print(f"(log: {log})", file=sys.stderr)
         return 2 if is_usage else 1
     print(text)
     print(f"log:    {log}\n\nTook {time.monotonic() - started:.0f} s.")
@@ -177,6 +184,8 @@ def _run(
     from pipelines import demo_data, find_data, pipeline, results
 
     check_arguments(beam_arguments)
+    database = os.path.join(runs, "metadata.sqlite")
+    _check_database(database)
     planner = _from_flags(PlannerConfig, options)
     input_options = _from_flags(InputOptions, options)
     if data:
@@ -185,9 +194,7 @@ def _run(
         data = os.path.join(runs, "demo")
         demo_data.build(data)
     found = find_data.inspect(data, planner.label_key, options["image_key"])
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        os.path.join(runs, "metadata.sqlite")
-    )
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(database)
     built = pipeline.create_pipeline(
         pipeline.PipelineOptions(
             name=name,
@@ -213,6 +220,25 @@ def _run(
             raise ValueError(corrupt) from error
         raise
     return results.read(connection, name).as_text()
+
+
+def _check_database(path: str) -> None:
+    """Raises OSError if a database is there that cannot be written.
+
+    ML Metadata tries again for minutes, without a word.
+    """
+    if not os.path.exists(path):
+        return
+    try:
+        database = sqlite3.connect(path, timeout=_LOCK_SECONDS)
+        with contextlib.closing(database):
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+    except sqlite3.Error as error:
+        raise OSError(
+            f"the database of ML Metadata, {path!r}, cannot be written: {error}. Is "
+            "another run under way?"
+        ) from None
 
 
 def _from_flags(kind: type, flags: dict[str, Any]) -> Any:

@@ -49,6 +49,7 @@ def write_bytes(path: str, contents: bytes, overwrite: bool = False) -> None:
 
     Raises:
       FileExistsError: there is one, and it is not to be overwritten.
+      OSError: it cannot be written; the error names it.
     """
     if not overwrite:
         check_absent(path)
@@ -64,8 +65,12 @@ def write_bytes(path: str, contents: bytes, overwrite: bool = False) -> None:
             file.write(contents)
         if overwrite or not _linked(temporary, path):
             os.replace(temporary, path)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, "exists already", path) from None
+    except OSError as error:  # Of the temporary file, or of none.
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.remove(temporary)
 
 

@@ -1,6 +1,7 @@
 """TFRecord files and the Examples in them."""
 
 import gzip
+import os
 
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
@@ -105,6 +106,17 @@ def _checked(name: str, make, message: str) -> Row:
     return Row(f"check: {name}", run, message, is_long=True)
 
 
+def _vanishing(folder):
+    files = tfrecords.spread(given(folder), _GOOD, 2)
+    plan = plans.make("ab", [1.0, 0.5])
+
+    def vanish(count):
+        if os.path.exists(files[1]):
+            os.remove(files[1])
+
+    return check_plan(files, plan, progress=vanish)
+
+
 def _emitted(name: str, labels: list, message: str, **plan) -> Row:
     def run(folder):
         path = tfrecords.write(given(folder) / "file", tfrecords.labeled(labels))
@@ -127,6 +139,12 @@ ROWS = [
         "a gzip without its last byte",
         lambda folder: gzip.compress(_contents(folder))[:-1],
         "corrupt or truncated.*file: record 40 cannot be read: .* gzip",
+    ),
+    Row(
+        "check: a file that vanishes meanwhile",
+        _vanishing,
+        "part-1.tfrecord.*No such file",
+        is_long=True,
     ),
     _emitted(
         "an unknown label",

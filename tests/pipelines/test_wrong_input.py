@@ -1,16 +1,18 @@
 """What is wrong with options and data is said in a line, before anything runs."""
 
+import contextlib
 import importlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 
 from pipelines import run_local
-from tests import conftest
+from tests import conftest, disks
 from tests.environments import REPOSITORY
 
 
@@ -102,3 +104,27 @@ def test_a_corrupt_file_is_named(tmp_path, demo_data):
     first = errors.splitlines()[0]
     assert re.search(rf"corrupt or truncated.* {broken}: record \d+ at byte", first)
     assert len(errors) < 1500 and "Traceback" not in errors
+
+
+def test_a_locked_database_is_one_line(tmp_path, capfd, demo_data, monkeypatch):
+    monkeypatch.setattr(run_local, "_LOCK_SECONDS", 0.1)
+    path = str(tmp_path / "metadata.sqlite")
+    other = sqlite3.connect(path, isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN EXCLUSIVE")
+        code = run_local.main(["--runs", str(tmp_path), "--data", demo_data])
+    assert code == 1
+    _, errors = capfd.readouterr()
+    assert re.search(
+        f"^error: the database of ML Metadata, '{path}', cannot be written: database "
+        "is locked. Is another run under way",
+        errors,
+        re.M,
+    )
+
+
+def test_a_read_only_disk_is_one_line(tmp_path, capfd):
+    with disks.read_only(tmp_path / "disk") as disk:
+        assert run_local.main(["--runs", str(disk / "runs")]) == 1
+    error = f"error: Read-only file system: '{disk}/runs'\n"
+    assert capfd.readouterr().err == error

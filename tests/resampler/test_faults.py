@@ -1,8 +1,6 @@
 """Killed at any moment, or without room: nothing half-written is taken for whole."""
 
-import contextlib
 import os
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from tfx_resampling import artifacts
 from tfx_resampling.beam import ResampleOptions
 from tfx_resampling.beam.write import write_resampled
 
-from tests import plans, processes, tfrecords
+from tests import disks, plans, processes, tfrecords
 from tests.resampler import killed_pipelines
 
 PLAN = plans.make("ab", [0.6, 3.0], seed=1)
@@ -43,22 +41,6 @@ def test_pipelines_that_are_killed_and_run_again(tmp_path):
     assert any(one["kills_worker"] and one["was_killed"] for one in tries), tries
 
 
-@contextlib.contextmanager
-def small_disk(folder, size):
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["materialize", "stratify"])
 # Room for less than the runs, and for the runs but not for the shards.
@@ -70,7 +52,7 @@ def test_a_full_disk(tmp_path, mode, size):
         for i in range(1_000)
     ]
     files = tfrecords.spread(tmp_path, records, 2)
-    with small_disk(tmp_path / "disk", size) as disk:
+    with disks.mounted(tmp_path / "disk", f"size={size}") as disk:
         with pytest.raises(OSError, match="No space left on device.* while writing"):
             write_resampled(
                 {str(disk / "out"): files},

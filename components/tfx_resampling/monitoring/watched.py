@@ -137,7 +137,8 @@ class WatchedDataset:
         has_value = batch.has_value()
         if self._has_clock:
             with tf.control_dependencies([has_value]):
-                self._wait.assign_add(tf.timestamp() - asked)
+                # The clock may have been set back.
+                self._wait.assign_add(tf.maximum(tf.timestamp() - asked, 0.0))
         tf.cond(has_value, lambda: self._count(batch), lambda: False)
         return batch
 

@@ -192,7 +192,9 @@ class Scanner:
                     tf.TensorSpec([None], tf.string),
                     tf.TensorSpec([], tf.string),
                     tf.TensorSpec([], tf.int64),
-                ]
+                ],
+                # To convert it takes longer than to trace it (`plain_python`).
+                autograph=False,
             )
             def graph(serialized, name, first):
                 none = tf.constant(0, tf.int64)
