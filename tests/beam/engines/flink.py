@@ -56,6 +56,12 @@ _TASK_MANAGER = {
     "taskmanager.memory.jvm-overhead.min": "192m",
     "taskmanager.memory.jvm-overhead.max": "192m",
 }
+# The job manager takes a task manager for gone after `heartbeat.timeout`.
+RESTARTING = {
+    "restart-strategy": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": 5,
+    "restart-strategy.fixed-delay.delay": "10 s",
+}
 _LOGGING = """
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = out
@@ -64,6 +70,43 @@ appender.out.type = Console
 appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} %m%n
 """
+
+
+# Kind and place of a task manager's Python workers.
+POOL = "EXTERNAL", f"localhost:{_POOL_PORT}"
+
+
+def pool_command(program: str) -> list[str]:
+    """Returns the arguments of `python` that start a worker pool."""
+    return [
+        *("-m", "apache_beam.runners.worker.worker_pool_main"),
+        f"--service_port={_POOL_PORT}",
+        f"--container_executable={program}",
+    ]
+
+
+def job_server_command(jar: os.PathLike, master: str, artifacts: os.PathLike) -> list:
+    """Returns the arguments of `java` that start the job server of a cluster."""
+    return [
+        *("-jar", str(jar)),
+        f"--flink-master={master}",
+        f"--artifacts-dir={artifacts}",
+    ]
+
+
+def beam_arguments(
+    endpoint: str, environment: tuple[str, str], parallelism: int
+) -> list[str]:
+    """Returns Beam's arguments of a pipeline that runs on a cluster."""
+    return [
+        "--runner=PortableRunner",
+        f"--job_endpoint={endpoint}",
+        f"--environment_type={environment[0]}",
+        f"--environment_config={environment[1]}",
+        f"--parallelism={parallelism}",
+        # Else each step starts a Python process of its own, which loads TensorFlow.
+        "--environment_cache_millis=10000",
+    ]
 
 
 class Flink:
@@ -136,24 +179,32 @@ class Flink:
         )
         machine.start(name, command, {})
 
-    def _start_job_manager(self) -> None:
+    def _start_job_manager(self, **options: Any) -> None:
         self._run_flink(
             self.head,
             "job-manager",
             "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
             "400m",
-            **{"jobmanager.bind-host": "0.0.0.0"},
+            **{"jobmanager.bind-host": "0.0.0.0", **options},
         )
+
+    def restart_job_manager(self, **options: Any) -> None:
+        """Starts the job manager anew, with more in its configuration."""
+        self.head.kill("job-manager")
+        self._start_job_manager(**options)
+        self.wait_for_task_managers()
 
     def _start_job_server(self) -> None:
         command = self._java(
-            *("-jar", str(self._downloaded.job_server)),
-            f"--flink-master={self.head.address}:{self._ports['rest']}",
+            *job_server_command(
+                self._downloaded.job_server,
+                f"{self.head.address}:{self._ports['rest']}",
+                self._directory / "artifacts",
+            ),
             *("--job-host", self.head.address),
             *("--job-port", str(self._ports["job"])),
             *("--artifact-port", str(self._ports["artifact"])),
             *("--expansion-port", "0"),
-            *("--artifacts-dir", str(self._directory / "artifacts")),
             heap="500m",
         )
         self.head.start("job-server", command, {})
@@ -173,11 +224,7 @@ class Flink:
         """Starts the worker pool of a machine that has a network of its own."""
         if not are_private():
             return
-        command = [
-            *(sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"),
-            f"--service_port={_POOL_PORT}",
-            f"--container_executable={boot.__file__}",
-        ]
+        command = [sys.executable, *pool_command(boot.__file__)]
         self.workers[number].start("pool", command, self._environment)
 
     @property
@@ -198,19 +245,12 @@ class Flink:
 
     def arguments(self, parallelism: int = WORKERS) -> list[str]:
         """Returns Beam's arguments of a pipeline that runs here."""
-        kind, config = "EXTERNAL", f"localhost:{_POOL_PORT}"
+        environment = POOL
         if not are_private():
             program = {"command": boot.__file__, "env": self._environment}
-            kind, config = "PROCESS", json.dumps(program)
-        return [
-            "--runner=PortableRunner",
-            f"--job_endpoint={self.head.address}:{self._ports['job']}",
-            f"--environment_type={kind}",
-            f"--environment_config={config}",
-            f"--parallelism={parallelism}",
-            # Else each step starts a Python process of its own, which loads TensorFlow.
-            "--environment_cache_millis=10000",
-        ]
+            environment = "PROCESS", json.dumps(program)
+        endpoint = f"{self.head.address}:{self._ports['job']}"
+        return beam_arguments(endpoint, environment, parallelism)
 
     def ask(self, path: str) -> Any:
         """Returns the answer of the job manager's REST interface."""
@@ -230,20 +270,20 @@ class Flink:
         self._wait(lambda: self.task_managers() == number, f"{number} task managers")
 
     def subtasks(self, name: str) -> dict[str, int]:
-        """Returns what the last job's steps whose names have `name` read, by machine.
+        """Returns what the steps of all jobs whose names have `name` read, by machine.
 
         Returns:
           machine -> number of elements.
         """
-        jobs = self.ask("jobs/overview")["jobs"]
-        job = max(jobs, key=lambda job: job["start-time"])["jid"]
         found: dict[str, int] = {}
-        for vertex in self.ask(f"jobs/{job}")["vertices"]:
-            if name not in vertex["name"]:
-                continue
-            for one in self.ask(f"jobs/{job}/vertices/{vertex['id']}")["subtasks"]:
-                read = one["metrics"]["read-records"]
-                found[one["host"]] = found.get(one["host"], 0) + read
+        for job in self.ask("jobs/overview")["jobs"]:
+            path = f"jobs/{job['jid']}"
+            for vertex in self.ask(path)["vertices"]:
+                if name not in vertex["name"]:
+                    continue
+                for one in self.ask(f"{path}/vertices/{vertex['id']}")["subtasks"]:
+                    read = one["metrics"]["read-records"]
+                    found[one["host"]] = found.get(one["host"], 0) + read
         return found
 
     def files_read(self, names: Collection[str]) -> dict[str, set[str]]:

@@ -12,6 +12,7 @@ import tfx_resampling as tr
 from tfx_resampling.beam.write import write_resampled
 
 from tests import tfrecords
+from tests.beam.engines.flink import RESTARTING
 from tests.beam.test_runners import PLAN
 from tests.beam.test_write import contents
 
@@ -79,6 +80,26 @@ def start(files, flink, tmp_path):
             return future
 
         yield run
+
+
+@pytest.fixture
+def trying_again(flink):
+    """A cluster that tries jobs again, as the page says."""
+    flink.restart_job_manager(**RESTARTING)
+    yield
+    flink.restart_job_manager()
+
+
+def test_a_job_that_is_tried_again(
+    flink, trying_again, files, expected, start, tmp_path
+):
+    start("stratify", kill_task_manager).result(_SECONDS)
+    assert contents(tmp_path / "out") == expected["stratify"]
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.manifest.json"]
+    (job,) = flink.ask("jobs/overview")["jobs"]
+    assert flink.ask(f"jobs/{job['jid']}")["timestamps"]["RESTARTING"]
+    flink.start_task_manager(1)
+    flink.wait_for_task_managers()
 
 
 @pytest.mark.parametrize("mode", _MODES)
