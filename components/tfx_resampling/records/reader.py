@@ -529,11 +529,14 @@ class Reader:
 
         def complete(used, lost, end):
             whole = tf.data.Dataset.from_tensors(used)
-            refused = self._refused(name, end).map(lambda one: used).skip(1)
+
+            def refused():
+                return self._refused(name, end).map(lambda one: used).skip(1)
+
             return when(
                 lost.num_records > 0,
                 lambda: self.recover(lost, use),
-                when(end.may_be_cut, lambda: refused, whole),
+                when(end.may_be_cut, refused, whole),
             )
 
         def when(condition, make, whole):
