@@ -1,6 +1,6 @@
 # Everything starts from a fresh clone: each target makes .venv if it is not there.
 .DEFAULT_GOAL := help
-.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test engine-test lint types contracts coverage format bench bench-next soak fuzz dist docs clean
+.PHONY: help install run example-table experiment compile test test-fast test-nightly test-next image-test kubeflow-test engine-test lint types contracts coverage format bench bench-next bench-loaders soak fuzz dist docs clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -120,6 +120,15 @@ bench-next: $(INSTALLED) ## Speed of the input here and on the newest TFX, in De
 	  $$there $(PYTHON) -m tests.benchmarks.bench_start || exit 1; \
 	done; done
 
+LOADERS := .venv-loaders
+
+bench-loaders: $(INSTALLED) ## Speed beside PyTorch's DataLoader and grain (2 GB of packages)
+	test -x $(LOADERS)/bin/python || { \
+	  $(PYTHON) -m uv venv --quiet --python $(PYTHON) $(LOADERS).new && \
+	  $(PYTHON) -m uv pip install --quiet --python $(LOADERS).new/bin/python \
+	    --requirement tests/benchmarks/loaders.txt && mv $(LOADERS).new $(LOADERS); }
+	$(PYTHON) -m tests.benchmarks.bench_loaders --python $(LOADERS)/bin/python
+
 soak: $(INSTALLED) ## Epochs over epochs for 30 minutes (or MINUTES=): memory, descriptors, counts
 	$(PYTHON) -m tests.benchmarks.soak --minutes $(or $(MINUTES),30)
 
@@ -133,4 +142,4 @@ docs: $(INSTALLED) ## The documentation as HTML, into site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
 
 clean: ## Remove .venv and runs
-	rm -rf $(VENV) runs site
+	rm -rf $(VENV) $(LOADERS) runs site
