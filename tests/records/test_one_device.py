@@ -98,7 +98,7 @@ def test_what_is_not_in_the_graph_is_left_as_it_is():
     variable = tf.Variable(1, dtype=tf.int64)
     for function in (
         lambda i: tf.py_function(lambda x: x + 1, [i], tf.int64),
-        lambda i: tf.numpy_function(lambda x: x + 1, [i], tf.int64, stateful=False),
+        lambda i: tf.numpy_function(lambda x: x + 1, [i], tf.int64),
         table.lookup,
         lambda i: i + variable,
         lambda i: tf.data.Dataset.range(3).map(table.lookup).reduce(0, tf.add),
@@ -108,6 +108,20 @@ def test_what_is_not_in_the_graph_is_left_as_it_is():
         assert kept is dataset
         gc.collect()
         assert len(list(kept)) == 9
+
+
+def test_python_without_state_lives_as_long_as_it_is_read():
+    def plus_one(i):
+        return tf.numpy_function(lambda x: x + 1, [i], tf.int64, stateful=False)
+
+    light = on_one_device(tf.data.Dataset.range(9).map(plus_one))
+    gc.collect()
+    numbers = iter(light.batch(3))
+    del light
+    gc.collect()
+    assert [batch.numpy().tolist() for batch in numbers] == [
+        *([1, 2, 3], [4, 5, 6], [7, 8, 9])
+    ]
 
 
 def test_in_a_graph_it_is_left_as_it_is():

@@ -91,7 +91,7 @@ class Ends:
         num_records = tf.gather(self._num_records, file)
         by_length = tf.cond(
             tf.gather(self._is_gzip, file),
-            # Stateless, so that tf.data saves the position.
+            # Stateless: tf.data saves the position, and starts early (`one_device`).
             lambda: tf.numpy_function(_why_gzip, [name], tf.string, stateful=False),
             lambda: tf.constant(_IN_HEAD),
         )

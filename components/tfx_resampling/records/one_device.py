@@ -9,6 +9,7 @@ be written into the graph.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,9 +22,6 @@ UNOPTIMIZED = _config.SerializeToString()
 # Of functions that tf.data traces. Not of those that they call: TensorFlow refuses it.
 _OF_TF_DATA = "_tf_data_function"
 _ONE_DEVICE = "experimental_ints_on_device"
-# In the names of ops whose state a copy would not share: it would lose a Python
-# function that nothing else holds, and not see what is put into a table later.
-_SHARED = ("PyFunc", "Table")
 # Of tf.data.experimental.ExternalStatePolicy: state that is not in the graph.
 _FAIL = 2
 
@@ -33,7 +31,8 @@ def on_one_device(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
     The elements are the same, in the same order, as quick as before; the first of an
     iterator comes earlier. A data set that no graph has all of (a function of its
-    user's calls Python, has a variable or a table) is returned as it is. Options that
+    user's has a variable or a table, or calls Python and does not say that it is
+    stateless) is returned as it is. Options that
     were set are kept, but `options()` does not tell them: set them after. tf.data's own
     optimizations are off, and must stay so: they fail on such functions.
 
@@ -50,17 +49,28 @@ def on_one_device(dataset: tf.data.Dataset) -> tf.data.Dataset:
     except tf.errors.OpError:
         return dataset
     graph = tf.compat.v1.GraphDef.FromString(serialized.numpy())
-    if any(part in node.op for node in _nodes(graph) for part in _SHARED):
+    if any(_has_state(node.op) for node in _nodes(graph)):
         return dataset
     for function in graph.library.function:
         if function.attr[_OF_TF_DATA].b:
             function.attr[_ONE_DEVICE].b = True
     variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
-    light = tf.data.experimental.from_variant(variant, dataset.element_spec)
+    light: Any = tf.data.experimental.from_variant(variant, dataset.element_spec)
+    # Of Python functions a graph has but the names; they live as long as this does.
+    light.made_of = dataset
     # They take what such a function returns for what a data set is made of.
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     return light.with_options(options)
+
+
+def _has_state(op: str) -> bool:
+    """Returns whether a copy of an op may have another state than the op has.
+
+    It would not see what is put into a table later. Python functions say themselves
+    that they have none.
+    """
+    return "Table" in op or ("PyFunc" in op and op != "PyFuncStateless")
 
 
 def _nodes(graph) -> Iterator:
