@@ -75,8 +75,8 @@ kubeflow-test: $(INSTALLED) ## Kubeflow's own backend, and gs:// by a server on 
 	  $(if $(KFP_BACKEND),KFP_BACKEND='$(abspath $(KFP_BACKEND))') \
 	  $(PYTHON) -m pytest -rs tests/kubeflow/test_workflow.py tests/kubeflow/test_backend.py tests/kubeflow/test_gcs.py
 
-# What is missing is said at once; the first time downloads 0.4 GB, see docs/engines.md.
-engine-test: $(INSTALLED) ## Beam's steps on a Flink cluster that it starts (java, mvn)
+# What is missing is said at once; the first time downloads 0.8 GB, see docs/engines.md.
+engine-test: $(INSTALLED) ## Beam's steps on Flink and Spark clusters that it starts (java, mvn)
 	$(PYTHON) -m tests.beam.engines.downloads
 	$(PYTHON) -m tests.beam.engines.machines \
 	  $(PYTHON) -m pytest -rs tests/beam/engines

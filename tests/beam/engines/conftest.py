@@ -1,9 +1,10 @@
-"""One cluster for all tests."""
+"""One cluster of each engine for all tests."""
 
 import pytest
 
 from tests.beam.engines import downloads, machines
 from tests.beam.engines.flink import Flink
+from tests.beam.engines.spark import Spark
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,16 @@ def flink(tmp_path_factory):
     if reason := downloads.missing():
         pytest.skip(reason)
     cluster = Flink(downloads.download(), tmp_path_factory.mktemp("flink"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """A Spark cluster with two workers; as `flink`."""
+    if reason := downloads.missing():
+        pytest.skip(reason)
+    cluster = Spark(downloads.download_spark(), tmp_path_factory.mktemp("spark"))
     yield cluster
     cluster.stop()
 

@@ -27,7 +27,7 @@ _SLOTS = 2
 _POOL_PORT = 50_000
 _SECONDS_TO_START = 90
 # From the configuration of Flink 1.18, the first that knows Java 17.
-_JAVA_17 = (
+JAVA_17 = (
     "--add-exports=java.base/sun.net.util=ALL-UNNAMED",
     *(
         f"--add-opens=java.base/{package}=ALL-UNNAMED"
@@ -72,6 +72,8 @@ appender.out.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} %m%n
 """
 
 
+# A worker's line about a file that it has read, or a part of one.
+READ = r" (\S+)(?: from byte \d+ on)?: \d+ records read"
 # Kind and place of a task manager's Python workers.
 POOL = "EXTERNAL", f"localhost:{_POOL_PORT}"
 
@@ -85,6 +87,32 @@ def pool_command(program: str) -> list[str]:
     ]
 
 
+def python_variables() -> dict[str, str]:
+    """Returns variables for Python workers, which are started by `python`."""
+    paths = [REPOSITORY, os.path.join(REPOSITORY, "components")]
+    programs = [os.path.dirname(sys.executable), os.environ["PATH"]]
+    return {
+        "PATH": os.pathsep.join(programs),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+def start_pool(machine: Machine) -> None:
+    """Starts the worker pool of a machine, if it has a network of its own."""
+    if are_private():
+        command = [sys.executable, *pool_command(boot.__file__)]
+        machine.start("pool", command, python_variables())
+
+
+def environment() -> tuple[str, str]:
+    """Returns kind and place of Python workers: in pools, or started where needed."""
+    if are_private():
+        return POOL
+    program = {"command": boot.__file__, "env": python_variables()}
+    return "PROCESS", json.dumps(program)
+
+
 def job_server_command(jar: os.PathLike, master: str, artifacts: os.PathLike) -> list:
     """Returns the arguments of `java` that start the job server of a cluster."""
     return [
@@ -95,14 +123,14 @@ def job_server_command(jar: os.PathLike, master: str, artifacts: os.PathLike) ->
 
 
 def beam_arguments(
-    endpoint: str, environment: tuple[str, str], parallelism: int
+    endpoint: str, workers: tuple[str, str], parallelism: int
 ) -> list[str]:
     """Returns Beam's arguments of a pipeline that runs on a cluster."""
     return [
         "--runner=PortableRunner",
         f"--job_endpoint={endpoint}",
-        f"--environment_type={environment[0]}",
-        f"--environment_config={environment[1]}",
+        f"--environment_type={workers[0]}",
+        f"--environment_config={workers[1]}",
         f"--parallelism={parallelism}",
         # Else each step starts a Python process of its own, which loads TensorFlow.
         "--environment_cache_millis=10000",
@@ -146,7 +174,7 @@ class Flink:
         )
 
     def _java(self, *arguments: str, heap: str) -> list[str]:
-        return ["java", *_JAVA_17, f"-Xmx{heap}", "-XX:+UseSerialGC", *arguments]
+        return ["java", *JAVA_17, f"-Xmx{heap}", "-XX:+UseSerialGC", *arguments]
 
     def _run_flink(
         self, machine: Machine, name: str, main: str, heap: str, **options: Any
@@ -222,21 +250,7 @@ class Flink:
 
     def start_pool(self, number: int) -> None:
         """Starts the worker pool of a machine that has a network of its own."""
-        if not are_private():
-            return
-        command = [sys.executable, *pool_command(boot.__file__)]
-        self.workers[number].start("pool", command, self._environment)
-
-    @property
-    def _environment(self) -> dict[str, str]:
-        """Variables of Python workers, which are started by `python`."""
-        paths = [REPOSITORY, os.path.join(REPOSITORY, "components")]
-        programs = [os.path.dirname(sys.executable), os.environ["PATH"]]
-        return {
-            "PATH": os.pathsep.join(programs),
-            "PYTHONPATH": os.pathsep.join(paths),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
+        start_pool(self.workers[number])
 
     def python_workers(self, number: int) -> list[int]:
         """Returns the ids of the Python processes of a task manager."""
@@ -245,12 +259,8 @@ class Flink:
 
     def arguments(self, parallelism: int = WORKERS) -> list[str]:
         """Returns Beam's arguments of a pipeline that runs here."""
-        environment = POOL
-        if not are_private():
-            program = {"command": boot.__file__, "env": self._environment}
-            environment = "PROCESS", json.dumps(program)
         endpoint = f"{self.head.address}:{self._ports['job']}"
-        return beam_arguments(endpoint, environment, parallelism)
+        return beam_arguments(endpoint, environment(), parallelism)
 
     def ask(self, path: str) -> Any:
         """Returns the answer of the job manager's REST interface."""
@@ -294,7 +304,7 @@ class Flink:
         found = {}
         for machine in self.workers:
             text = machine.log("task-manager").read_text(errors="replace")
-            read = re.findall(r" (\S+): \d+ records read", text)
+            read = re.findall(READ, text)
             found[machine.name] = set(names) & set(read)
         return found
 

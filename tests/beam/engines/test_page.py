@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from tests.beam.engines import flink
+from tests.beam.engines import flink, spark
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "engines.md"
 
@@ -16,11 +16,14 @@ def test_the_commands_are_those_of_the_tests():
         f"--beam-arg={argument}"
         for argument in flink.beam_arguments("HOST:8099", flink.POOL, flink.WORKERS)
     ]
-    assert [command.split() for command in commands] == [
+    *of_flink, of_spark = (command.split() for command in commands)
+    assert of_flink == [
         ["python", *flink.pool_command("BOOT")],
         ["java", *flink.job_server_command(jar, "HOST:8081", artifacts)],
         ["python", "-m", "pipelines.run_local", *pipeline],
     ]
+    options = spark.job_server_options("spark://HOST:7077", artifacts)
+    assert of_spark[-2:] == options
 
 
 def test_the_restart_strategy_is_that_of_the_tests():

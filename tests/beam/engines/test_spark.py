@@ -1,0 +1,61 @@
+"""Beam's steps on a Spark cluster of two workers: `make engine-test`."""
+
+import ast
+
+import apache_beam as beam
+import pytest
+import tfx_resampling as tr
+from tfx_resampling.beam import CountLabelSets
+from tfx_resampling.beam.write import write_resampled
+from tfx_resampling.options import InputOptions
+from tfx_resampling.records.files import RecordFiles
+from tfx_resampling.scan import count
+
+from tests import tfrecords
+from tests.beam import counters
+from tests.beam.test_runners import NUM_FILES, PLAN, RECORDS
+from tests.beam.test_write import contents
+
+pytestmark = pytest.mark.nightly
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Files of one test, which are known by their names in logs."""
+    return tfrecords.spread(tmp_path, RECORDS, NUM_FILES)
+
+
+def assert_both_read(spark, files):
+    read = spark.files_read(files)
+    assert set().union(*read.values()) == set(files)
+    assert all(read.values()), read
+
+
+def test_label_sets(spark, files, tmp_path):
+    path = tmp_path / "counted"
+
+    def write(counted):
+        path.write_text(repr(dict(counted.records)))
+
+    spec = count.CountSpec("label", "bytes")
+    pipeline = beam.Pipeline(argv=spark.arguments())
+    _ = pipeline | beam.Create(files) | CountLabelSets(spec) | beam.Map(write)
+    result = pipeline.run()
+    result.wait_until_finish()
+    truth = count.count_files(RecordFiles(tuple(files)), spec, InputOptions())
+    assert ast.literal_eval(path.read_text()) == truth.records
+    assert counters.of(result) == {"records": len(RECORDS), "files": NUM_FILES}
+    assert_both_read(spark, files)
+
+
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+def test_the_same_bytes(spark, files, tmp_path, mode):
+    options = tr.ResampleOptions(mode=mode)
+    makes = {
+        "here": beam.Pipeline,
+        "spark": lambda: beam.Pipeline(argv=spark.arguments()),
+    }
+    for name, make in makes.items():
+        write_resampled({str(tmp_path / name): files}, PLAN, options, make)
+    assert contents(tmp_path / "spark") == contents(tmp_path / "here")
+    assert_both_read(spark, files)
