@@ -1,6 +1,7 @@
 """Large files are read by several workers, part by part."""
 
 import logging
+from collections.abc import Iterator
 
 import apache_beam as beam
 import tensorflow as tf
@@ -31,8 +32,10 @@ class SplitFiles(beam.PTransform):
         """Splits the files."""
         return (
             files
-            # Else all files would be split where their names were made.
-            | "SpreadFiles" >> beam.Reshuffle()
+            # Else all files would be split where their names were made. Not a
+            # Reshuffle: Flink leaves out the second of two without a group between.
+            | "KeyByName" >> beam.Map(lambda name: (name, None))
+            | "SpreadFiles" >> beam.GroupByKey()
             | "SplitFile" >> beam.ParDo(_SplitFile(_MOST_BYTES, self._on_corrupt))
             | "SpreadParts" >> beam.Reshuffle()
         )
@@ -43,7 +46,13 @@ class _SplitFile(beam.DoFn):
         self._most_bytes = most_bytes
         self._on_corrupt = on_corrupt
 
-    def process(self, name):
+    def process(self, named):
+        name, times = named
+        parts = list(self._parts(name))
+        for _ in times:
+            yield from parts
+
+    def _parts(self, name: str) -> Iterator[Part]:
         size = tf.io.gfile.stat(name).length
         if size <= self._most_bytes:
             yield Part(name)

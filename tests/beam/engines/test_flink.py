@@ -2,13 +2,14 @@
 
 import ast
 import glob
+import os
 from collections import Counter
 
 import apache_beam as beam
 import pytest
 import tensorflow as tf
 import tfx_resampling as tr
-from tfx_resampling.beam import CountLabelSets, ReadResampled
+from tfx_resampling.beam import CountLabelSets, ReadResampled, split
 from tfx_resampling.beam.write import write_resampled
 from tfx_resampling.options import InputOptions
 from tfx_resampling.records.files import RecordFiles
@@ -16,6 +17,7 @@ from tfx_resampling.scan import count
 
 from tests import tfrecords
 from tests.beam import counters
+from tests.beam.engines.flink import WORKERS
 from tests.beam.test_runners import NUM_FILES, PLAN, RECORDS
 from tests.beam.test_write import contents, online
 from tests.conftest import run_local
@@ -73,6 +75,21 @@ def test_the_same_bytes(flink, files, make_pipeline, tmp_path, mode):
     assert_both_read(flink, files)
 
 
+def test_one_large_file(flink, make_pipeline, tmp_path, monkeypatch):
+    file = tfrecords.write(tmp_path / "large.tfrecord", RECORDS)
+    folders = {"here": beam.Pipeline, "flink": make_pipeline}
+    for name, make in folders.items():
+        write_resampled(
+            {str(tmp_path / name): [file]}, PLAN, tr.ResampleOptions(), make
+        )
+        # On Flink it has several parts.
+        monkeypatch.setattr(split, "_MOST_BYTES", os.path.getsize(file) // NUM_FILES)
+    here, there = (contents(tmp_path / name) for name in folders)
+    assert there == here
+    read = flink.files_read([file])
+    assert all(read.values()), read
+
+
 def test_records_as_elements(flink, files, make_pipeline, tmp_path):
     written = str(tmp_path / "records")
     pipeline = make_pipeline()
@@ -128,3 +145,6 @@ def test_the_pipeline(flink, run_pipeline):
     assert manifests[0].read_text() == manifests[1].read_text()
     found = flink.files_read(glob.glob(f"{there}/ImportExampleGen/examples/*/*/*"))
     assert all(found.values()), found
+    # TFX had one of them read all records of a split; both merge what was counted.
+    found = flink.subtasks("GenerateStatistics")
+    assert len(found) == WORKERS and all(found.values()), found
