@@ -137,7 +137,11 @@ def _is_gzip(name: str) -> bool:
 
 def open_records(name: Any, compression: Any) -> tf.data.Dataset:
     """Returns the serialized records of a file; both may be tensors."""
-    return tf.data.TFRecordDataset(name, compression)
+    # Not by `tf.data.TFRecordDataset`, which traces a function for each.
+    variant = tf.raw_ops.TFRecordDataset(
+        filenames=name, compression_type=compression, buffer_size=_BUFFER_BYTES
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
 
 
 def open_part(part: Part, compression: Any) -> tf.data.Dataset:
