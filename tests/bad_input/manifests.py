@@ -13,6 +13,7 @@ _FIELDS = [
     ({"mode": "else"}, "mode must be one of .*, got 'else'"),
     ({"names": ["a"]}, "records must have one value per shard: 1 shards, got 2"),
     ({"more": 1}, "more"),
+    ({"mo\nre": 1}, r"'mo\\nre'"),
     ({"classes": [1]}, "classes must have one value per shard: 2 shards, got 1"),
     ({"names": ["a", "../../etc/passwd"]}, "names must be of files in the directory"),
     ({"names": ["a", ".."]}, "names must be of files in the directory, got '..'"),

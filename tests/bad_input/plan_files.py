@@ -73,6 +73,7 @@ _FIELDS = [
     ({"factors": [1.0, 1.0, 10**400]}, "factors of label 'é' must be"),
     ({"label_sets": {"99999999999999999999": 1}}, "label_sets must have places"),
     ({"label_sets": {"-1": 1}}, "label_sets must have places from 0"),
+    ({"grouping": {"\r": None}}, r"grouping is not valid: .*argument '\\r'"),
     ({"label_sets": {"0": math.nan}}, "label_sets of '0' must be"),
     ({"label_sets": [1]}, "label_sets must be a Mapping"),
     ({"diagnostics": {"mood": 1}}, r"unknown diagnostics \['mood'\]; valid"),

@@ -23,6 +23,7 @@ from tfx_resampling.validate import (
     check_unicode,
     parse_names,
     parse_object,
+    printable,
     shown,
 )
 
@@ -507,4 +508,4 @@ def _read_grouping(fields: Mapping) -> Grouping:
     try:
         return Grouping(**fields)
     except TypeError as error:
-        raise ValueError(f"grouping is not valid: {error}.") from None
+        raise ValueError(f"grouping is not valid: {printable(str(error))}.") from None

@@ -22,6 +22,7 @@ from tfx_resampling.validate import (
     check_text,
     check_type,
     parse_object,
+    printable,
 )
 
 SCHEMA_VERSION = 1
@@ -143,7 +144,8 @@ class Manifest:
             return cls(**fields)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"manifest is not valid: {error}. Write the directory again."
+                f"manifest is not valid: {printable(str(error))}. Write the directory "
+                "again."
             ) from None
 
 
