@@ -9,7 +9,8 @@ to a uniform target with as many samples as records, and with a tenth as many. B
   `decode_jpeg`, bilinear `tf.image.resize` (which does not antialias), `batch`; with a
   tenth also `rejection_resample`, which drops only, and `sample_from_datasets`;
 - the sum of the parts: the seconds to read what is read, and the seconds to decode what
-  is emitted, from memory with all cores.
+  is emitted, from memory with all cores;
+- with as many as records, `input_fn` that leaves pixels bytes (`scale=None`).
 
 Then random windows (of 8 % to all of the area), from memory: beside the same windows of
 the whole image, `decode_jpeg` and a slice, and of `decode_and_crop_jpeg`, both resized
@@ -24,8 +25,10 @@ enough, or the JPEGs of a folder, of which the middle is cut out.
 """
 
 import argparse
+import dataclasses
 import functools
 import io
+import math
 import os
 import pathlib
 import statistics
@@ -196,7 +199,12 @@ def compare(files: list[str], size: float, samples: int, rounds: int, goal: floa
             lambda one, _: decode.decode_pixels(one, image),
         ),
     }
-    if size < 1:
+    if size == 1:
+        in_bytes = dataclasses.replace(image, scale=None)
+        contenders["bytes"] = input_fn(
+            files, plan, batch_size=_BATCH, image=in_bytes, options=options
+        )
+    else:
         contenders["rejection_resample"] = tutorial(
             peers.rejection(many, "", plan, scanned)
         )
@@ -224,6 +232,11 @@ def compare(files: list[str], size: float, samples: int, rounds: int, goal: floa
             wanted = goal if (name, size) == ("tutorial", 1.0) else 1.0
             median = statistics.median(rates[name])
             print(f"{'':17}{verdict(ratios, wanted)} times {name}, {median:,.0f}/s")
+    if "bytes" in rates:
+        ratios = [own / ours for ours, own in zip(rates["input_fn"], rates["bytes"])]
+        megabytes = _BATCH * math.prod(_TARGET) * 3 / 1e6
+        line = f"scale=None is {verdict(ratios, 1.0)} times as fast, with batches of "
+        print(f"{'':17}{line}{megabytes:.1f} instead of {4 * megabytes:.1f} MB")
     sys.stdout.flush()
 
 

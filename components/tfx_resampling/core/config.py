@@ -294,8 +294,8 @@ class PlannerConfig:
             )
         if not self.max_factor:
             raise ValueError(
-                "max_factor must be above 0, got 0: nothing would be emitted. For a "
-                "factor that drops a label, give the target share 0 to it."
+                "max_factor must be above 0, got 0: nothing would be emitted. To drop "
+                "a label, give it the target share 0."
             )
         if self.tolerance > 1:
             raise ValueError(
