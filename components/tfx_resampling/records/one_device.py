@@ -32,9 +32,9 @@ def on_one_device(dataset: tf.data.Dataset) -> tf.data.Dataset:
     The elements are the same, in the same order, as quick as before; the first of an
     iterator comes earlier. A data set that no graph has all of (a function of its
     user's has a variable or a table, or calls Python and does not say that it is
-    stateless) is returned as it is. Options that
-    were set are kept, but `options()` does not tell them: set them after. tf.data's own
-    optimizations are off, and must stay so: they fail on such functions.
+    stateless) is returned as it is. Options that were set are kept, but `options()`
+    does not tell them: set them after. tf.data's own optimizations are off, and must
+    stay so: they fail on such functions.
 
     Args:
       dataset: any, made eagerly.

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfx_resampling.records.ends import FRAMING_BYTES
+
 # TensorFlow reads as many bytes at once. Records that are larger are passed over.
 _BLOCK_BYTES = 1 << 19
-# Before the data of a record: its length and the checksum of that; behind: a checksum.
+# Before the data of a record: its length and the checksum of that.
 _HEAD = np.dtype([("length", "<u8"), ("checksum", "<u4")])
-_FRAMING_BYTES = _HEAD.itemsize + 4
 
 
 class Part(NamedTuple):
@@ -76,7 +77,7 @@ def _offsets(name: str, size: int) -> Iterator[np.ndarray]:
             starts, start = [], 0
             while start + _HEAD.itemsize <= len(block):
                 starts.append(start)
-                start += _FRAMING_BYTES + length_at(block, start)[0]
+                start += FRAMING_BYTES + length_at(block, start)[0]
             if not starts:
                 return
             heads = b"".join(block[at : at + _HEAD.itemsize] for at in starts)

@@ -1,18 +1,12 @@
 """Beam's steps on a Spark cluster of two workers: `make engine-test`."""
 
-import ast
-
 import apache_beam as beam
 import pytest
 import tfx_resampling as tr
-from tfx_resampling.beam import CountLabelSets
 from tfx_resampling.beam.write import write_resampled
-from tfx_resampling.options import InputOptions
-from tfx_resampling.records.files import RecordFiles
-from tfx_resampling.scan import count
 
 from tests import tfrecords
-from tests.beam import counters
+from tests.beam.engines.steps import assert_label_sets_are_counted
 from tests.beam.test_runners import NUM_FILES, PLAN, RECORDS
 from tests.beam.test_write import contents
 
@@ -32,19 +26,8 @@ def assert_both_read(spark, files):
 
 
 def test_label_sets(spark, files, tmp_path):
-    path = tmp_path / "counted"
-
-    def write(counted):
-        path.write_text(repr(dict(counted.records)))
-
-    spec = count.CountSpec("label", "bytes")
     pipeline = beam.Pipeline(argv=spark.arguments())
-    _ = pipeline | beam.Create(files) | CountLabelSets(spec) | beam.Map(write)
-    result = pipeline.run()
-    result.wait_until_finish()
-    truth = count.count_files(RecordFiles(tuple(files)), spec, InputOptions())
-    assert ast.literal_eval(path.read_text()) == truth.records
-    assert counters.of(result) == {"records": len(RECORDS), "files": NUM_FILES}
+    assert_label_sets_are_counted(pipeline, files, tmp_path / "counted")
     assert_both_read(spark, files)
 
 
