@@ -78,9 +78,8 @@ class WatchedDataset:
           num_classes: number of classes.
           gated: see the class.
         """
-        self.iterator: Any = iter(dataset)
+        self.iterator: Any = iter(_over_and_over(dataset))
         self.gated = gated
-        self._source = dataset
         self._has_clock = _has_clock()
         # In a strategy's scope variables are mirrored, which a tf.data function cannot
         # add to. The scope is of this thread only.
@@ -127,11 +126,11 @@ class WatchedDataset:
     def _fetch(self, index):
         asked = tf.timestamp() if self._has_clock else tf.constant(0.0)
         with tf.control_dependencies([asked]):
-            batch = self.iterator.get_next_as_optional()
+            batch = self.iterator.get_next()
         # At its end the stream starts anew, but only for one who starts to iterate.
         batch = tf.cond(
             tf.logical_and(tf.equal(index, 0), tf.logical_not(batch.has_value())),
-            self._restart,
+            self.iterator.get_next,
             lambda: batch,
         )
         has_value = batch.has_value()
@@ -141,14 +140,6 @@ class WatchedDataset:
                 self._wait.assign_add(tf.maximum(tf.timestamp() - asked, 0.0))
         tf.cond(has_value, lambda: self._count(batch), lambda: False)
         return batch
-
-    def _restart(self):
-        restarted = tf.raw_ops.MakeIterator(
-            dataset=tf.data.experimental.to_variant(self._source),
-            iterator=self.iterator._iterator_resource,
-        )
-        with tf.control_dependencies([restarted]):
-            return self.iterator.get_next_as_optional()
 
     def _count(self, batch):
         _, stats = batch.get_value()
@@ -169,6 +160,18 @@ class WatchedDataset:
     def begin(self, batches: int | None) -> None:
         """Lets an epoch of so many batches pass the gate; None: until the data ends."""
         self._allowed.assign(_ENDLESS if batches is None else self._sums[0] + batches)
+
+
+def _over_and_over(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns optionals: of each element, then none at the end; and so again.
+
+    To make an iterator anew in its place, as TensorFlow's MakeIterator does, would keep
+    half a megabyte of the old one's functions each time.
+    """
+    spec = dataset.element_spec
+    some = dataset.map(lambda *batch: tf.experimental.Optional.from_value(batch))
+    end = tf.data.Dataset.range(1).map(lambda _: tf.experimental.Optional.empty(spec))
+    return some.concatenate(end).repeat()
 
 
 def _has_clock() -> bool:

@@ -87,7 +87,8 @@ def mapped(
       batch: whether the result is batches.
       batch_size: samples per batch, where samples are batched again.
       first_number: the number of the first draw.
-      num_batches: how many there are, as tf.data counts; None if it is not known.
+      num_batches: how many there are, as tf.data counts, each of `batch_size` but the
+        last; None if `build_dataset` may have changed that.
       keep: whether elements are pairs (mapped, sample as it was in `batches`).
 
     Raises:
@@ -98,9 +99,8 @@ def mapped(
             "build_dataset must yield dicts where functions are mapped or samples "
             f"predicted, got {batches.element_spec!r}."
         )
-    dataset = batches.scan(
-        tf.constant(first_number, tf.int64),
-        lambda first, samples: _numbered(first, samples, keep),
+    dataset = _numbered(
+        batches, first_number, None if num_batches is None else batch_size, keep
     )
     is_batched, ragged = True, set()
     for action in actions:
@@ -149,12 +149,32 @@ def structured(sample: Sample, structure: Any) -> Any:
 
 
 def _numbered(
-    first: tf.Tensor, samples: Sample, keep: bool
-) -> tuple[tf.Tensor, tuple[Sample, Sample]]:
-    """Returns samples with the numbers of their draws; a function for `scan`."""
-    size = _rows(next(iter(samples.values())))
-    carried = {_NUMBER: first + tf.range(size)}
-    return first + size, (samples, {**carried, **samples} if keep else carried)
+    batches: tf.data.Dataset, first_number: int, batch_size: int | None, keep: bool
+) -> tf.data.Dataset:
+    """Returns (samples, what goes beside them, with the numbers of their draws).
+
+    Args:
+      batches: dicts.
+      first_number: the number of the first draw.
+      batch_size: samples in each of them but the last; None if they may be of any size.
+      keep: whether the samples as they are go beside them, too.
+    """
+
+    def numbered(first, samples):
+        carried = {_NUMBER: first + tf.range(_rows(next(iter(samples.values()))))}
+        return samples, {**carried, **samples} if keep else carried
+
+    start = tf.constant(first_number, tf.int64)
+    if batch_size is not None:
+        return batches.enumerate().map(
+            lambda index, samples: numbered(start + index * batch_size, samples)
+        )
+
+    # Not for all: TensorFlow keeps the function of every `scan` for good.
+    def step(first, samples):
+        return first + _rows(next(iter(samples.values()))), numbered(first, samples)
+
+    return batches.scan(start, step)
 
 
 def _rows(batch: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
