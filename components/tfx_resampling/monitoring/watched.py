@@ -6,7 +6,7 @@ the iterator stands, between two training steps, exactly behind the last batch t
 """
 
 import concurrent.futures
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
@@ -168,9 +168,9 @@ def _over_and_over(dataset: tf.data.Dataset) -> tf.data.Dataset:
     To make an iterator anew in its place, as TensorFlow's MakeIterator does, would keep
     half a megabyte of the old one's functions each time.
     """
-    spec = dataset.element_spec
-    some = dataset.map(lambda *batch: tf.experimental.Optional.from_value(batch))
-    end = tf.data.Dataset.range(1).map(lambda _: tf.experimental.Optional.empty(spec))
+    spec, optional = dataset.element_spec, cast(Any, tf.experimental.Optional)
+    some = dataset.map(lambda *batch: optional.from_value(batch))
+    end = tf.data.Dataset.range(1).map(lambda _: optional.empty(spec))
     return some.concatenate(end).repeat()
 
 

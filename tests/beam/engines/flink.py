@@ -8,37 +8,22 @@ two that share a pool would end each other's.
 import json
 import os
 import pathlib
-import re
-import sys
-import time
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
-from tests import processes
-from tests.beam.engines import boot
+from tests.beam.engines.cluster import (
+    JAVA_17,
+    WORKERS,
+    Cluster,
+    environment,
+    start_pool,
+)
 from tests.beam.engines.downloads import Downloaded
-from tests.beam.engines.machines import Machine, are_private, listens
-from tests.environments import REPOSITORY
+from tests.beam.engines.machines import Machine, are_private
 
-WORKERS = 2
 # Two subtasks fit on one task manager, so that a job goes on without the other.
 _SLOTS = 2
-_POOL_PORT = 50_000
-_SECONDS_TO_START = 90
-# From the configuration of Flink 1.18, the first that knows Java 17.
-JAVA_17 = (
-    "--add-exports=java.base/sun.net.util=ALL-UNNAMED",
-    *(
-        f"--add-opens=java.base/{package}=ALL-UNNAMED"
-        for package in (
-            *("java.lang", "java.lang.reflect", "java.net", "java.io", "java.nio"),
-            *("sun.nio.ch", "java.text", "java.time", "java.util"),
-            *("java.util.concurrent", "java.util.concurrent.atomic"),
-            "java.util.concurrent.locks",
-        )
-    ),
-)
 # What Flink's own scripts would compute for a task manager.
 _TASK_MANAGER = {
     # Else each step that waits for another takes 512 of 32 kB; Evaluator has many.
@@ -72,47 +57,6 @@ appender.out.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} %m%n
 """
 
 
-# A worker's line about a file that it has read, or a part of one.
-READ = r" (\S+)(?: from byte \d+ on)?: \d+ records read"
-# Kind and place of a task manager's Python workers.
-POOL = "EXTERNAL", f"localhost:{_POOL_PORT}"
-
-
-def pool_command(program: str) -> list[str]:
-    """Returns the arguments of `python` that start a worker pool."""
-    return [
-        *("-m", "apache_beam.runners.worker.worker_pool_main"),
-        f"--service_port={_POOL_PORT}",
-        f"--container_executable={program}",
-    ]
-
-
-def python_variables() -> dict[str, str]:
-    """Returns variables for Python workers, which are started by `python`."""
-    paths = [REPOSITORY, os.path.join(REPOSITORY, "components")]
-    programs = [os.path.dirname(sys.executable), os.environ["PATH"]]
-    return {
-        "PATH": os.pathsep.join(programs),
-        "PYTHONPATH": os.pathsep.join(paths),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-
-
-def start_pool(machine: Machine) -> None:
-    """Starts the worker pool of a machine, if it has a network of its own."""
-    if are_private():
-        command = [sys.executable, *pool_command(boot.__file__)]
-        machine.start("pool", command, python_variables())
-
-
-def environment() -> tuple[str, str]:
-    """Returns kind and place of Python workers: in pools, or started where needed."""
-    if are_private():
-        return POOL
-    program = {"command": boot.__file__, "env": python_variables()}
-    return "PROCESS", json.dumps(program)
-
-
 def job_server_command(jar: os.PathLike, master: str, artifacts: os.PathLike) -> list:
     """Returns the arguments of `java` that start the job server of a cluster."""
     return [
@@ -137,41 +81,22 @@ def beam_arguments(
     ]
 
 
-class Flink:
-    """A running cluster.
-
-    Attributes:
-      head: the machine with the job manager and the job server.
-      workers: those with a task manager and a worker pool each.
-    """
+class Flink(Cluster):
+    """A running cluster: its head has the job manager, others a task manager each."""
 
     def __init__(self, downloaded: Downloaded, directory: pathlib.Path):
         """Starts the cluster; `stop` ends all of it."""
         self._downloaded = downloaded
-        self._directory = directory
-        self._ports = {
-            name: processes.free_port() for name in ("rpc", "rest", "job", "artifact")
-        }
-        self.head = Machine(0, directory)
-        self.workers: list[Machine] = []
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
+        super().__init__(directory, ("rpc", "rest"), first=1)
 
-    def _start(self) -> None:
-        for number in range(WORKERS):
-            self.workers.append(Machine(number + 1, self._directory))
+    def start(self) -> None:
         self._start_job_manager()
         self._start_job_server()
         for number in range(WORKERS):
             self.start_task_manager(number)
-            self.start_pool(number)
+            start_pool(self.workers[number])
         self.wait_for_task_managers()
-        self._wait(
-            lambda: listens(self.head.address, self._ports["job"]), "the job server"
-        )
+        self.wait_for_job_server()
 
     def _java(self, *arguments: str, heap: str) -> list[str]:
         return ["java", *JAVA_17, f"-Xmx{heap}", "-XX:+UseSerialGC", *arguments]
@@ -184,10 +109,10 @@ class Flink:
         folder.mkdir(exist_ok=True)
         options = {
             "jobmanager.rpc.address": self.head.address,
-            "jobmanager.rpc.port": self._ports["rpc"],
+            "jobmanager.rpc.port": self.ports["rpc"],
             "rest.address": self.head.address,
             "rest.bind-address": self.head.address,
-            "rest.port": self._ports["rest"],
+            "rest.port": self.ports["rest"],
             "io.tmp.dirs": folder,
             "cluster.evenly-spread-out-slots": "true",
             # A machine that has gone is noticed within seconds.
@@ -226,13 +151,10 @@ class Flink:
         command = self._java(
             *job_server_command(
                 self._downloaded.job_server,
-                f"{self.head.address}:{self._ports['rest']}",
-                self._directory / "artifacts",
+                f"{self.head.address}:{self.ports['rest']}",
+                self.directory / "artifacts",
             ),
-            *("--job-host", self.head.address),
-            *("--job-port", str(self._ports["job"])),
-            *("--artifact-port", str(self._ports["artifact"])),
-            *("--expansion-port", "0"),
+            *self.job_server_options,
             heap="500m",
         )
         self.head.start("job-server", command, {})
@@ -248,10 +170,6 @@ class Flink:
             **{**_TASK_MANAGER, **own, "taskmanager.resource-id": machine.name},
         )
 
-    def start_pool(self, number: int) -> None:
-        """Starts the worker pool of a machine that has a network of its own."""
-        start_pool(self.workers[number])
-
     def python_workers(self, number: int) -> list[int]:
         """Returns the ids of the Python processes of a task manager."""
         parent = "pool" if are_private() else "task-manager"
@@ -259,12 +177,11 @@ class Flink:
 
     def arguments(self, parallelism: int = WORKERS) -> list[str]:
         """Returns Beam's arguments of a pipeline that runs here."""
-        endpoint = f"{self.head.address}:{self._ports['job']}"
-        return beam_arguments(endpoint, environment(), parallelism)
+        return beam_arguments(self.endpoint, environment(), parallelism)
 
     def ask(self, path: str) -> Any:
         """Returns the answer of the job manager's REST interface."""
-        url = f"http://{self.head.address}:{self._ports['rest']}/{path}"
+        url = f"http://{self.head.address}:{self.ports['rest']}/{path}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)
 
@@ -277,7 +194,7 @@ class Flink:
 
     def wait_for_task_managers(self, number: int = WORKERS) -> None:
         """Waits until the job manager knows so many of them."""
-        self._wait(lambda: self.task_managers() == number, f"{number} task managers")
+        self.wait(lambda: self.task_managers() == number, f"{number} task managers")
 
     def subtasks(self, name: str) -> dict[str, int]:
         """Returns what the steps of all jobs whose names have `name` read, by machine.
@@ -296,27 +213,6 @@ class Flink:
                     found[one["host"]] = found.get(one["host"], 0) + read
         return found
 
-    def files_read(self, names: Collection[str]) -> dict[str, set[str]]:
-        """Returns which of some files was read by which machine, by the workers' logs.
-
-        Workers log to their task managers.
-        """
-        found = {}
-        for machine in self.workers:
-            text = machine.log("task-manager").read_text(errors="replace")
-            read = re.findall(READ, text)
-            found[machine.name] = set(names) & set(read)
-        return found
-
-    def _wait(self, condition, what: str) -> None:
-        end = time.monotonic() + _SECONDS_TO_START
-        while not condition():
-            for machine in (self.head, *self.workers):
-                machine.check()
-            assert time.monotonic() < end, f"{what} did not start"
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        """Ends everything that was started."""
-        for machine in (*self.workers, self.head):
-            machine.stop()
+    def logs(self, machine: Machine) -> Iterable[pathlib.Path]:
+        """Returns the task manager's log: Python workers write to it."""
+        return [machine.log("task-manager")]

@@ -5,15 +5,18 @@ Started by its classes, as what Beam's job server is made of: `pyspark`'s jars.
 
 import pathlib
 import re
-import time
-from collections.abc import Collection
+from collections.abc import Iterable
 
-from tests import processes
-from tests.beam.engines import flink
+from tests.beam.engines.cluster import (
+    JAVA_17,
+    WORKERS,
+    Cluster,
+    environment,
+    start_pool,
+)
 from tests.beam.engines.downloads import SparkJars
-from tests.beam.engines.machines import Machine, listens
+from tests.beam.engines.machines import Machine
 
-_SECONDS_TO_START = 120
 # Of the first machine, beside those of a Flink cluster.
 _FIRST = 11
 # Of the job server, which is the driver.
@@ -25,7 +28,7 @@ _PROPERTIES = {
 }
 
 _JAVA_17 = (
-    *flink.JAVA_17,
+    *JAVA_17,
     *(
         f"--add-opens=java.base/{package}=ALL-UNNAMED"
         for package in (
@@ -41,38 +44,21 @@ def job_server_options(master: str, artifacts: pathlib.Path) -> list[str]:
     return [f"--spark-master-url={master}", f"--artifacts-dir={artifacts}"]
 
 
-class Spark:
-    """A running cluster.
-
-    Attributes:
-      head: the machine with the master and the job server.
-      workers: those with a worker and a pool of Python workers each.
-    """
+class Spark(Cluster):
+    """A running cluster: its head has the master, others a worker each."""
 
     def __init__(self, jars: SparkJars, directory: pathlib.Path):
         """Starts the cluster; `stop` ends all of it."""
         self._jars = jars
-        self._directory = directory
-        self._ports = {
-            name: processes.free_port() for name in ("master", "job", "artifact")
-        }
-        self.head = Machine(0, directory)
-        self.workers: list[Machine] = []
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
+        super().__init__(directory, ("master",), _FIRST)
 
-    def _start(self) -> None:
-        for number in range(flink.WORKERS):
-            self.workers.append(Machine(number + _FIRST, self._directory))
-        master = f"{self.head.address}:{self._ports['master']}"
+    def start(self) -> None:
+        master = f"{self.head.address}:{self.ports['master']}"
         self._run(
             self.head,
             "master",
             "org.apache.spark.deploy.master.Master",
-            *("--host", self.head.address, "--port", str(self._ports["master"])),
+            *("--host", self.head.address, "--port", str(self.ports["master"])),
             *("--webui-port", "0"),
         )
         for machine in self.workers:
@@ -84,9 +70,10 @@ class Spark:
                 *("--work-dir", str(machine.directory / "work"), "--webui-port", "0"),
                 f"spark://{master}",
             )
-            flink.start_pool(machine)
+            start_pool(machine)
         self._start_job_server(f"spark://{master}")
-        self._wait_for_workers()
+        self.wait(self._has_workers, "Spark's workers")
+        self.wait_for_job_server()
 
     def _run(self, machine: Machine, name: str, main: str, *arguments: str) -> None:
         jars = f"{self._jars.home}/jars/*"
@@ -115,35 +102,22 @@ class Spark:
             # Spark's own jars first: it does not take newer ones of Jackson.
             *("-cp", f"{self._jars.home}/jars/*:{self._jars.beam}/*"),
             "org.apache.beam.runners.spark.SparkJobServerDriver",
-            *job_server_options(master, self._directory / "artifacts"),
-            *("--job-host", self.head.address),
-            *("--job-port", str(self._ports["job"])),
-            *("--artifact-port", str(self._ports["artifact"])),
-            *("--expansion-port", "0"),
+            *job_server_options(master, self.directory / "artifacts"),
+            *self.job_server_options,
         ]
         self.head.start("job-server", command, self._variables(self.head))
 
-    def _wait_for_workers(self) -> None:
-        end = time.monotonic() + _SECONDS_TO_START
-        while not self._is_ready():
-            for machine in (self.head, *self.workers):
-                machine.check()
-            assert time.monotonic() < end, "Spark did not start"
-            time.sleep(0.2)
-
-    def _is_ready(self) -> bool:
+    def _has_workers(self) -> bool:
         text = self.head.log("master").read_text(errors="replace")
-        registered = len(re.findall("Registering worker", text))
-        is_listening = listens(self.head.address, self._ports["job"])
-        return registered == flink.WORKERS and is_listening
+        return len(re.findall("Registering worker", text)) == WORKERS
 
     def arguments(self) -> list[str]:
         """Returns Beam's arguments of a pipeline that runs here."""
-        kind, config = flink.environment()
+        kind, config = environment()
         some_jar = min(self._jars.beam.iterdir())
         return [
             "--runner=PortableRunner",
-            f"--job_endpoint={self.head.address}:{self._ports['job']}",
+            f"--job_endpoint={self.endpoint}",
             f"--environment_type={kind}",
             f"--environment_config={config}",
             "--environment_cache_millis=10000",
@@ -151,17 +125,6 @@ class Spark:
             f"--files_to_stage={some_jar}",
         ]
 
-    def files_read(self, names: Collection[str]) -> dict[str, set[str]]:
-        """Returns which of some files was read on which machine, by executors' logs."""
-        found = {}
-        for machine in self.workers:
-            logs = (machine.directory / "work").glob("*/*/stderr")
-            text = "".join(log.read_text(errors="replace") for log in logs)
-            read = re.findall(flink.READ, text)
-            found[machine.name] = set(names) & set(read)
-        return found
-
-    def stop(self) -> None:
-        """Ends everything that was started."""
-        for machine in (*self.workers, self.head):
-            machine.stop()
+    def logs(self, machine: Machine) -> Iterable[pathlib.Path]:
+        """Returns the logs of its executors: Python workers write to them."""
+        return (machine.directory / "work").glob("*/*/stderr")

@@ -13,7 +13,7 @@ from tfx_resampling.beam.write import write_resampled
 
 from tests import tfrecords
 from tests.beam import counters
-from tests.beam.engines.flink import WORKERS
+from tests.beam.engines.cluster import WORKERS
 from tests.beam.engines.steps import assert_label_sets_are_counted
 from tests.beam.test_runners import NUM_FILES, PLAN, RECORDS
 from tests.beam.test_write import contents, online

@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from tests.beam.engines import flink, spark
+from tests.beam.engines import cluster, flink, spark
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "engines.md"
 
@@ -14,11 +14,11 @@ def test_the_commands_are_those_of_the_tests():
     artifacts = pathlib.Path("/shared/artifacts")
     pipeline = [
         f"--beam-arg={argument}"
-        for argument in flink.beam_arguments("HOST:8099", flink.POOL, flink.WORKERS)
+        for argument in flink.beam_arguments("HOST:8099", cluster.POOL, cluster.WORKERS)
     ]
     *of_flink, of_spark = (command.split() for command in commands)
     assert of_flink == [
-        ["python", *flink.pool_command("BOOT")],
+        ["python", *cluster.pool_command("BOOT")],
         ["java", *flink.job_server_command(jar, "HOST:8081", artifacts)],
         ["python", "-m", "pipelines.run_local", *pipeline],
     ]
