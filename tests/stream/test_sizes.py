@@ -1,4 +1,4 @@
-"""Many files, a file of one record, a record beside which all others are small."""
+"""Many files, labels and label sets; one record; one that is larger than all others."""
 
 import numpy as np
 import pytest
@@ -49,4 +49,61 @@ def test_counted_planned_read_and_checked(tmp_path, make, size):
     found = check_plan(pattern, plan)
     assert found.natural[-1] == counts.num_records
     # What was emitted is what the check said.
+    assert len(tfrecords.emitted(pattern, plan)) == found.emitted[-1]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("size", [2_000, 100_000])
+def test_many_labels(tmp_path, size):
+    # Each label once, and the first ones by Zipf's law.
+    few = np.random.default_rng(2).zipf(2.0, size) % size
+    labels = [*range(size), *few.tolist()]
+    tfrecords.write(
+        tmp_path / "labels",
+        (
+            tfrecords.example({"image/id": i, "label": f"label {k}".encode()})
+            for i, k in enumerate(labels)
+        ),
+    )
+    pattern = str(tmp_path / "*")
+    counts = tr.count_labels(pattern, "label")
+    of_label = dict(zip(counts.classes, counts.counts))
+    assert len(of_label) == size and of_label["label 1"] == labels.count(1)
+    plan = tr.make_plan(counts, tr.PlannerConfig("label", target="sqrt"))
+    found = check_plan(pattern, plan)
+    options = tr.InputOptions(epochs=1)
+    emitted = np.zeros(size, np.int64)
+    for how in ("index", "multi_hot"):
+        batches = tr.input_fn(
+            pattern, plan, batch_size=64, image=None, labels=how, options=options
+        )
+        if how == "index":
+            for _, y in batches.as_numpy_iterator():
+                emitted += np.bincount(y, minlength=size)
+            first = next(iter(batches))[1].numpy()
+        else:  # 64 * 100,000 numbers each: one is enough.
+            hot = next(iter(batches))[1].numpy()
+            assert hot.sum() == 64 and np.array_equal(hot.argmax(axis=1), first)
+    assert emitted.tolist() == list(found.emitted[:-1])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("size", [5_000, 1_000_000])
+def test_many_label_sets(tmp_path, size):
+    step = 7_919  # A prime, so that no two sets of three are alike but a few.
+    sets = [{i % 1000, i // 1000 % 1000, i * step // 1000 % 1000} for i in range(size)]
+    tfrecords.write(
+        tmp_path / "sets",
+        (
+            tfrecords.example(
+                {"image/id": i, "label": [b"%d" % one for one in sorted(each)]}
+            )
+            for i, each in enumerate(sets)
+        ),
+    )
+    pattern = str(tmp_path / "*")
+    counts = tr.count_labels(pattern, "label")
+    assert len(counts.label_sets.weights) == len(set(map(frozenset, sets)))
+    plan = tr.make_plan(counts, tr.PlannerConfig("label", target="sqrt"))
+    found = check_plan(pattern, plan)
     assert len(tfrecords.emitted(pattern, plan)) == found.emitted[-1]
