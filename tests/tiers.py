@@ -6,7 +6,8 @@ slowest one counts.
 
     fast      `make test-fast` and `make test`: at least one test of every module
     long      `make test`: pipelines, many graphs, several processes
-    nightly   `make test-nightly`: the same again with more tries or other options
+    nightly   `make test-nightly`: the same again with more tries or other options,
+              and together what other tests show one by one
 """
 
 import collections

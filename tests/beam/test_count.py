@@ -65,6 +65,7 @@ def test_groups_are_counted_as_without_beam(files):
         util.assert_that(found, util.equal_to([expected]))
 
 
+@pytest.mark.nightly
 def test_a_corrupt_file_is_named(tmp_path, files):
     with open(files[0], "rb") as file:
         content = file.read()

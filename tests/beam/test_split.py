@@ -89,6 +89,7 @@ def test_counts(files, set_most_bytes, caplog):
     assert len(re.findall(r"large\S* from byte \d+ on: \d+ records", caplog.text)) == 1
 
 
+@pytest.mark.nightly
 def test_records_as_elements(files, set_most_bytes):
     expected = online(files, BY_POSITION)
     set_most_bytes(1_500)
@@ -117,10 +118,12 @@ IN_HEAD = " cannot be read: the file ends within the 12 bytes that begin it."
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (changed_at(START + 20), UNREADABLE),
+        pytest.param(changed_at(START + 20), UNREADABLE, marks=pytest.mark.nightly),
         pytest.param(changed_at(START + 1), UNREADABLE, marks=pytest.mark.nightly),
         (lambda contents: contents[: START + 30], UNREADABLE),
-        (lambda contents: contents[: START + 5], IN_HEAD),
+        pytest.param(
+            lambda contents: contents[: START + 5], IN_HEAD, marks=pytest.mark.nightly
+        ),
     ],
     ids=["data", "length", "cut in data", "cut in a head"],
 )

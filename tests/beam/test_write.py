@@ -55,7 +55,9 @@ def write(files, output_dir, plan=PLAN, **options):
     return found[output_dir]
 
 
-@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+@pytest.mark.parametrize(
+    "mode", ["materialize", pytest.param("stratify", marks=pytest.mark.nightly)]
+)
 def test_no_files_are_an_error_and_no_directory(tmp_path, mode):
     target = str(tmp_path / "out")
     with pytest.raises(Exception, match="there are no names of files"):
@@ -125,6 +127,7 @@ def test_materialized_is_what_input_fn_emits(files, tmp_path, epochs, schedule):
         assert abs(number - len(found) / 4) < 5 * np.sqrt(len(found) * 3 / 16)
 
 
+@pytest.mark.nightly
 def test_groups_and_a_key_feature(files, tmp_path):
     plan = plans.make(
         [f"image/id={i}" for i in range(200)],
@@ -163,7 +166,9 @@ def test_copies_lie_apart(files, tmp_path):
     assert min(gaps) > n / 6 - 5 * np.sqrt(n * 5 / 36)
 
 
-@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+@pytest.mark.parametrize(
+    "mode", ["materialize", pytest.param("stratify", marks=pytest.mark.nightly)]
+)
 def test_the_same_bytes_from_other_files_in_other_runs(
     files, tmp_path, mode, monkeypatch, small_shards
 ):
@@ -177,9 +182,8 @@ def test_the_same_bytes_from_other_files_in_other_runs(
     assert contents(tmp_path / "second") == contents(tmp_path / "first")
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("mode", ["materialize", "stratify"])
 def test_many_runs_are_merged_before_they_are_read(
     files, tmp_path, mode, monkeypatch, small_shards
 ):
@@ -229,7 +233,9 @@ def test_many_runs_are_merged_before_they_are_read(
         pytest.param("GZIP", "", "", marks=pytest.mark.nightly),
     ],
 )
-@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+)
 def test_compression(tmp_path, written, compression, expected, mode, emitted):
     source = tfrecords.spread(tmp_path, RECORDS, 2, written)
     layout = write(source, tmp_path / "out", compression=compression, mode=mode)
@@ -270,7 +276,9 @@ def test_records_as_elements(files):
     }
 
 
-@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+)
 def test_counters_count_each_record_once(files, tmp_path, mode, emitted):
     pipeline = test_pipeline.TestPipeline()
     options = ResampleOptions(mode=mode)
@@ -299,8 +307,8 @@ class TestBad:
     @pytest.mark.parametrize(
         "mode, damage",
         [
-            ("materialize", cut_off),
             ("stratify", changed),
+            pytest.param("materialize", cut_off, marks=pytest.mark.nightly),
             pytest.param("materialize", changed, marks=pytest.mark.nightly),
             pytest.param("stratify", cut_off, marks=pytest.mark.nightly),
         ],
@@ -338,7 +346,9 @@ class TestBad:
         with pytest.raises(ValueError, match="absent.tfrecord"):
             write([*files, "/absent.tfrecord"], tmp_path / "out")
 
-    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
+    @pytest.mark.parametrize(
+        "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+    )
     def test_no_records(self, tmp_path, mode):
         empty = tfrecords.write(tmp_path / "empty.tfrecord", [])
         with pytest.raises(ValueError, match="n(o records|othing) to write to .*out"):
@@ -452,6 +462,7 @@ class TestRuns:
         assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.nightly
 def test_the_manifest_is_beside_the_directory(files, tmp_path):
     write(files, f"{tmp_path}/out/")
     assert os.path.exists(manifest_path(str(tmp_path / "out")))

@@ -349,6 +349,7 @@ class TestCheck:
         assert code == 1
         assert "OUTSIDE" in output and "4 of 4 counts are outside" in output
 
+    @pytest.mark.nightly
     def test_groups(self, run, pattern):
         flags = ["--examples", pattern, "--label-key", "label", "--seed", "4"]
         group_by = ["--group-by", '[{"name": "image/id", "boundaries": [100, 300]}]']
@@ -357,6 +358,7 @@ class TestCheck:
         assert code == 0
         assert [row["natural"] for row in json.loads(output)["rows"]][-1] == 719
 
+    @pytest.mark.nightly
     def test_corrupt(self, run, plan_file, pattern, tmp_path):
         bad = tfrecords.write(tmp_path / "bad", [b"no example"])
         flags = ["--examples", pattern, "--examples", bad]
@@ -528,6 +530,7 @@ def test_interrupted_nothing_is_left(tmp_path, pattern):
     assert sorted(os.listdir(tmp_path)) == ["log.txt", "plan.json", "records"]
 
 
+@pytest.mark.nightly
 def test_check_names_duplicates(run, tmp_path):
     # 40 rows, each 50 times; a plan of some seed misses its counts by far.
     records = [

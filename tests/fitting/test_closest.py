@@ -11,6 +11,8 @@ from tfx_resampling.fitting.planning import make_plan
 
 from tests.plans import row_counts
 
+BOUNDS = [(0.0, 100.0), (0.1, 10.0), (0.2, 5.0)]
+
 
 def long_tailed(num_labels=30, num_records=1500, seed=0) -> LabelCounts:
     """Labels that come with a frequent one more often than by themselves."""
@@ -32,9 +34,16 @@ def sides(plan):
 
 
 @pytest.mark.parametrize(
-    "target", [pytest.param("uniform", marks=pytest.mark.long), "sqrt"]
+    "bounds, target",
+    [
+        *((bounds, "sqrt") for bounds in BOUNDS),
+        pytest.param(BOUNDS[0], "uniform", marks=pytest.mark.long),
+        *(
+            pytest.param(bounds, "uniform", marks=pytest.mark.nightly)
+            for bounds in BOUNDS[1:]
+        ),
+    ],
 )
-@pytest.mark.parametrize("bounds", [(0.0, 100.0), (0.1, 10.0), (0.2, 5.0)])
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))]
 )

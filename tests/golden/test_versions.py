@@ -56,7 +56,9 @@ def test_plans(plans, name):
     [
         "content",
         *(
-            pytest.param(n, marks=pytest.mark.long)
+            pytest.param(
+                n, marks=pytest.mark.nightly if n == "bytes" else pytest.mark.long
+            )
             for n in made.IDENTITIES
             if n != "content"
         ),
@@ -86,7 +88,7 @@ def test_shards_have_the_same_bytes(plan, tmp_path):
         assert (tmp_path / name).read_bytes() == (made.FOLDER / name).read_bytes(), name
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_samples_from_shards(plan):
     expected = made.samples(plan)["ids"]
     found = made.samples(plan, f"{made.SHARDS}/*")["ids"]

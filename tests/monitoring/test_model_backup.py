@@ -66,7 +66,16 @@ def test_goes_on_from_the_last_epoch(directory):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["latest.weights.h5", "training_metadata.json"])
+@pytest.mark.parametrize(
+    "directory, name",
+    [
+        ("local", "latest.weights.h5"),
+        ("ram", "training_metadata.json"),
+        pytest.param("local", "training_metadata.json", marks=pytest.mark.nightly),
+        pytest.param("ram", "latest.weights.h5", marks=pytest.mark.nightly),
+    ],
+    indirect=["directory"],
+)
 def test_a_kill_while_it_writes_leaves_what_was_there(directory, monkeypatch, name):
     rename, seen = tf.io.gfile.rename, []
 

@@ -149,7 +149,9 @@ def test_a_monitor_needs_a_plan_and_a_data_set():
     assert model.optimizer.iterations == 0
 
 
-@pytest.mark.parametrize("together", [1, 2, 5])
+@pytest.mark.parametrize(
+    "together", [2, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 5))]
+)
 def test_as_many_batches_are_fetched_as_are_trained_on(together):
     monitor = InputMonitor(plan())
     training = monitor.watch(endless())
@@ -477,6 +479,7 @@ def test_backups_vanish_with_those_of_keras(tmp_path):
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.nightly
 def test_a_sigkill_within_an_epoch(tmp_path, undisturbed):
     done = processes.fork_server().run("-m", __name__, str(tmp_path))
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -504,9 +507,8 @@ def test_a_kill_between_the_two_callbacks(
     check_same(job(tmp_path, first=first), undisturbed)
 
 
-@pytest.mark.parametrize(
-    "first", [True, pytest.param(False, marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", [True, False])
 def test_a_kill_after_both_saved(tmp_path, undisturbed, first):
     class KillsAtBegin(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -532,6 +534,7 @@ def test_a_kill_between_the_files_of_keras(tmp_path, undisturbed, killed_epoch, 
     assert "killed between its two files" in str(logged)
 
 
+@pytest.mark.nightly
 def test_an_interrupted_fit_goes_on_in_the_same_process(tmp_path, undisturbed):
     class Interrupts(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -154,7 +154,7 @@ def test_slices_by_label_say_how_far_a_marginal_plan_will_miss(tmp_path, example
     assert plan.distance > 0.02
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_groups_of_two_columns_and_quantiles(tmp_path, examples, statistics):
     group_by = ["site", tr.Bucket("age", quantiles=2)]
     inputs = {"examples": examples, "statistics": statistics}

@@ -74,10 +74,15 @@ def test_a_file_is_read_in_order_and_in_chunks(tmp_path, compression):
     "options",
     [
         {"chunk_size": 1},
-        {"chunk_size": 1_000},
-        {"cycle_length": 1},
         {"cycle_length": 9, "num_parallel_calls": 3},
-        {"deterministic": True},
+        *(
+            pytest.param(more, marks=pytest.mark.nightly)
+            for more in (
+                {"chunk_size": 1_000},
+                {"cycle_length": 1},
+                {"deterministic": True},
+            )
+        ),
     ],
 )
 def test_every_record_of_every_file_is_in_one_chunk(tmp_path, options):
@@ -105,14 +110,19 @@ def assert_names_the_file(error, name):
     "position, chunk_size",
     [
         (MIDDLE, 16),  # Length.
-        (MIDDLE + 7, 16),
         (MIDDLE + 9, 16),  # Checksum of the length.
-        (MIDDLE + 50, 16),  # Data.
-        (MIDDLE + 50, 1),
-        (MIDDLE + 50, 1_000),
+        (MIDDLE + 50, 1_000),  # Data.
         (MIDDLE + RECORD_BYTES - 1, 16),  # Checksum of the data.
-        (0, 16),
-        (60 * RECORD_BYTES - 1, 16),
+        *(
+            pytest.param(*more, marks=pytest.mark.nightly)
+            for more in (
+                (MIDDLE + 7, 16),
+                (MIDDLE + 50, 16),
+                (MIDDLE + 50, 1),
+                (0, 16),
+                (60 * RECORD_BYTES - 1, 16),
+            )
+        ),
     ],
 )
 def test_a_flipped_byte_is_an_error_that_names_file_and_place(
@@ -131,11 +141,12 @@ def test_a_flipped_byte_is_an_error_that_names_file_and_place(
     "cut",
     [
         1,  # In its length, which TensorFlow takes for the end.
-        5,
-        11,
-        12,  # After the length and its checksum.
         60,  # In the data.
-        RECORD_BYTES - 1,
+        *(
+            pytest.param(cut, marks=pytest.mark.nightly)
+            # 12 is after the length and its checksum.
+            for cut in (5, 11, 12, RECORD_BYTES - 1)
+        ),
     ],
 )
 def test_a_truncated_file_is_an_error_that_names_it(tmp_path, plain, cut):
@@ -146,7 +157,15 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path, plain, cut):
     assert_names_the_file(error, str(broken))
 
 
-@pytest.mark.parametrize("num_records, cut", [(0, 3), (16, 3), (60, 0), (0, 0)])
+@pytest.mark.parametrize(
+    "num_records, cut",
+    [
+        (16, 3),
+        (0, 0),
+        pytest.param(0, 3, marks=pytest.mark.nightly),
+        pytest.param(60, 0, marks=pytest.mark.nightly),
+    ],
+)
 def test_the_end_of_a_file(tmp_path, plain, num_records, cut, capfd):
     """Also where a chunk ends with it, or it has no records at all."""
     path = tmp_path / "x.tfrecord"
@@ -183,7 +202,10 @@ def test_gzip_of_several_members_is_whole(tmp_path, plain):
         read_records([name])
 
 
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "header"])
+@pytest.mark.parametrize(
+    "damage",
+    ["flipped", pytest.param("truncated", marks=pytest.mark.nightly), "header"],
+)
 def test_broken_gzip_is_an_error_that_names_the_file(tmp_path, plain, damage):
     content = gzip.compress(plain)
     middle = len(content) // 2
@@ -200,7 +222,15 @@ def test_broken_gzip_is_an_error_that_names_the_file(tmp_path, plain, damage):
     assert_names_the_file(error, str(broken))
 
 
-@pytest.mark.parametrize("options", [{}, {"deterministic": True, "cycle_length": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param(
+            {"deterministic": True, "cycle_length": 2}, marks=pytest.mark.nightly
+        ),
+    ],
+)
 def test_a_broken_file_among_good_ones_is_found(tmp_path, plain, options):
     files = tfrecords.spread(tmp_path, RECORDS, files=3)
     broken = tmp_path / "broken.tfrecord"
@@ -218,8 +248,17 @@ def test_a_file_deleted_after_building_is_an_error_that_names_it(tmp_path):
     assert_names_the_file(error, files[1])
 
 
-@pytest.mark.parametrize("num_files", [1, 2, 3, 4])
-@pytest.mark.parametrize("num_shards", [2, 3])
+@pytest.mark.parametrize(
+    "num_shards, num_files",
+    [
+        (2, 1),
+        (2, 3),
+        *(
+            pytest.param(*numbers, marks=pytest.mark.nightly)
+            for numbers in ((2, 2), (2, 4), (3, 1), (3, 2), (3, 3), (3, 4))
+        ),
+    ],
+)
 def test_shards_together_have_every_record_once(tmp_path, num_files, num_shards):
     files = tfrecords.spread(tmp_path, RECORDS, num_files)
     found = []
@@ -265,7 +304,10 @@ def test_a_feature_of_another_type_is_an_error_that_names_the_record(tmp_path):
         read_chunks([name], features=["label"])
 
 
-@pytest.mark.parametrize("chunk_size", [1, 7, 16, 1_000])
+@pytest.mark.parametrize(
+    "chunk_size",
+    [7, *(pytest.param(size, marks=pytest.mark.nightly) for size in (1, 16, 1_000))],
+)
 def test_skipping_leaves_out_what_cannot_be_parsed(tmp_path, chunk_size, capfd):
     good = examples(40)
     bad = b"\xff\xfe no example"
@@ -281,8 +323,17 @@ def test_skipping_leaves_out_what_cannot_be_parsed(tmp_path, chunk_size, capfd):
     assert f"record 0 of {name} cannot be parsed" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("chunk_size", [1, 16, 1_000])
-@pytest.mark.parametrize("num_shards", [1, 2])
+@pytest.mark.parametrize(
+    "num_shards, chunk_size",
+    [
+        (1, 16),
+        (2, 1_000),
+        *(
+            pytest.param(*numbers, marks=pytest.mark.nightly)
+            for numbers in ((1, 1), (1, 1_000), (2, 1), (2, 16))
+        ),
+    ],
+)
 def test_skipping_leaves_out_the_rest_of_a_file(
     tmp_path, plain, chunk_size, num_shards, capfd
 ):

@@ -42,9 +42,16 @@ def test_pipelines_that_are_killed_and_run_again(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mode", ["materialize", "stratify"])
 # Room for less than the runs, and for the runs but not for the shards.
-@pytest.mark.parametrize("size", ["1m", "5m"])
+@pytest.mark.parametrize(
+    "size, mode",
+    [
+        ("1m", "stratify"),
+        ("5m", "materialize"),
+        pytest.param("1m", "materialize", marks=pytest.mark.nightly),
+        pytest.param("5m", "stratify", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_full_disk(tmp_path, mode, size):
     rng = np.random.default_rng(3)
     records = [

@@ -138,7 +138,9 @@ def test_options_may_be_set_when_a_run_starts():
 @pytest.mark.parametrize(
     "options, resampled, left",
     [
-        (dict(other_splits="drop"), "train", {"train"}),
+        pytest.param(
+            dict(other_splits="drop"), "train", {"train"}, marks=pytest.mark.nightly
+        ),
         (dict(exclude_splits=["train"], other_splits="drop"), "eval", {"eval"}),
     ],
 )
@@ -195,9 +197,8 @@ def test_stratify_and_several_splits(tmp_path):
     assert not output.has_custom_property("train_emitted")  # Nothing is, as yet.
 
 
-@pytest.mark.parametrize(
-    "compression", [pytest.param("", marks=pytest.mark.nightly), "GZIP"]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("compression", ["", "GZIP"])
 def test_a_stock_component_reads_what_is_written(tmp_path, compression):
     examples = make_examples(tmp_path / "examples")
     output = execute(tmp_path, examples, compression=compression)
@@ -260,6 +261,7 @@ def test_bad_input_leaves_nothing(tmp_path, options, message):
     assert not os.path.exists(tmp_path / "output")
 
 
+@pytest.mark.nightly
 def test_an_unknown_label_leaves_nothing(tmp_path):
     examples = make_examples(tmp_path / "examples")
     with pytest.raises(ValueError, match="has the label .b.*Make the plan from"):
@@ -267,6 +269,7 @@ def test_an_unknown_label_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path / "output") == []
 
 
+@pytest.mark.nightly
 def test_resampled_examples_are_not_resampled_again(tmp_path):
     examples = make_examples(tmp_path / "examples")
     once = execute(tmp_path / "a", examples)

@@ -121,7 +121,7 @@ def short(tmp_path) -> str:
     return str(directory)
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.nightly), 4])
 def test_a_shard_cut_between_two_records_is_named(short, workers):
     """Also where each worker reads every n-th record."""
     context = None if workers == 1 else tf.distribute.InputContext(workers, 3, workers)
@@ -178,6 +178,7 @@ def test_groups_are_mixed(tmp_path, monkeypatch):
         assert np.all((share > 0.08) & (share < 0.5)), shares
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("num_workers", [3])
 def test_workers_have_every_sample_once_and_alike(files, stratified, num_workers):
     expected = samples(batches(files, epochs=1, start_epoch=3))
@@ -195,12 +196,14 @@ def test_workers_have_every_sample_once_and_alike(files, stratified, num_workers
     assert max(abs(total - mean) for total in totals) < 5 * 3 * np.sqrt(mean)
 
 
+@pytest.mark.nightly
 def test_beside_files_that_are_not_stratified(files, stratified, tmp_path):
     more = tfrecords.spread(tmp_path, tfrecords.labeled(["abcd", "d"] * 50), 3)
     expected = samples(batches([*files, *more], epochs=2))
     assert samples(batches([f"{stratified}/*", *more], epochs=2)) == expected
 
 
+@pytest.mark.nightly
 def test_by_a_service(files, stratified):
     expected = samples(batches(files, epochs=2))
     dispatcher = tf.data.experimental.service.DispatchServer()
@@ -216,6 +219,7 @@ def test_by_a_service(files, stratified):
     del workers
 
 
+@pytest.mark.nightly
 def test_an_iterator_is_restored(stratified, tmp_path):
     def begin():
         options = InputOptions(epochs=3, deterministic=True, shuffle_records=50)
@@ -283,6 +287,7 @@ def test_a_damaged_manifest_is_named(stratified, tmp_path):
         batches(f"{tmp_path}/copy/*")
 
 
+@pytest.mark.nightly
 def test_resampled_samples_are_not_resampled_again(files, tmp_path):
     output_dir = str(tmp_path / "out")
     write_resampled({output_dir: files}, PLAN, ResampleOptions(), beam.Pipeline)

@@ -72,7 +72,7 @@ def assert_as_predicted(plan, hot, ids):
 @pytest.mark.parametrize(
     "factors, unlabeled",
     [
-        ([0.05, 1.0, 1.7, 7.3], 1.0),
+        pytest.param([0.05, 1.0, 1.7, 7.3], 1.0, marks=pytest.mark.nightly),
         ([1 / 3, 0.0, 2.0, 40.5], 0.25),
     ],
 )
@@ -85,8 +85,7 @@ def test_single_label_counts_are_as_predicted(corpus, factors, unlabeled):
     "combine",
     [
         "product",
-        "mean",
-        *(pytest.param(c, marks=pytest.mark.nightly) for c in ("max", "min")),
+        *(pytest.param(c, marks=pytest.mark.nightly) for c in ("mean", "max", "min")),
     ],
 )
 def test_multi_label_counts_are_as_predicted(corpus, combine):
@@ -103,7 +102,13 @@ def test_multi_label_counts_are_as_predicted(corpus, combine):
     assert_as_predicted(plan, corpus.multi, tfrecords.emitted(corpus.files, plan))
 
 
-@pytest.mark.parametrize("feature, target", [("label", "uniform"), ("labels", "sqrt")])
+@pytest.mark.parametrize(
+    "feature, target",
+    [
+        pytest.param("label", "uniform", marks=pytest.mark.nightly),
+        ("labels", "sqrt"),
+    ],
+)
 def test_a_plan_made_from_the_files_reaches_its_target(corpus, feature, target):
     hot = corpus.single if feature == "label" else corpus.multi
     counts = count_labels(corpus.files, feature)
@@ -149,7 +154,10 @@ def test_ten_epochs_show_every_record_floor_or_ceil_times(tmp_path):
 
 @pytest.mark.parametrize(
     "schedule",
-    ["constant", "linear:5", pytest.param("step:3", marks=pytest.mark.nightly)],
+    [
+        "linear:5",
+        *(pytest.param(s, marks=pytest.mark.nightly) for s in ("constant", "step:3")),
+    ],
 )
 def test_graph_and_numpy_decide_alike(tmp_path, schedule):
     # Of integer keys NumPy knows all that the graph knows: copies and seeds.
@@ -185,9 +193,8 @@ def test_graph_and_numpy_decide_alike(tmp_path, schedule):
     assert found == expected
 
 
-@pytest.mark.parametrize(
-    "schedule", ["linear:4", pytest.param("step:2", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("schedule", ["linear:4", "step:2"])
 def test_a_schedule_goes_from_natural_to_the_plan(corpus, schedule):
     # Of single labels, with predictions that are exact.
     counts = count_labels(corpus.files, "label")
@@ -259,12 +266,12 @@ def expected(small):
 @pytest.mark.parametrize(
     "files, compression, options",
     [
-        (5, "", {"num_parallel_calls": 8, "cycle_length": 3}),
         (9, "", {"chunk_size": 1, "shuffle_records": 7}),
         (5, "GZIP", {"deterministic": True, "chunk_size": 100}),
         *(
             pytest.param(*more, marks=pytest.mark.nightly)
             for more in (
+                (5, "", {"num_parallel_calls": 8, "cycle_length": 3}),
                 (1, "", {"num_parallel_calls": 1, "cycle_length": 1}),
                 (2, "", {"shuffle_records": 0}),
                 (1, "", {"shuffle_records": 1, "chunk_size": 9_999}),
@@ -342,6 +349,7 @@ def test_shuffles_reach_across_files_and_part_copies(tmp_path):
     assert abs(evens - 0.5) < bound, evens
 
 
+@pytest.mark.nightly
 def test_an_epoch_is_the_same_whenever_it_is_asked_for(small, expected):
     stream = samples(small, PLAN, epochs=3)
     third = Counter(samples(small, PLAN, start_epoch=2))

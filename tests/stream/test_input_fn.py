@@ -87,8 +87,13 @@ def test_a_batch_has_images_labels_seeds_and_kept_features(images):
     "options",
     [
         {"image": ImageOptions(size=(4, 5), augment=Augmentation(flip=True))},
-        {"parse": {"score": tf.io.FixedLenFeature([], tf.float32)}},
-        {"image": None, "options": InputOptions(on_corrupt="skip")},
+        *(
+            pytest.param(more, marks=pytest.mark.nightly)
+            for more in (
+                {"parse": {"score": tf.io.FixedLenFeature([], tf.float32)}},
+                {"image": None, "options": InputOptions(on_corrupt="skip")},
+            )
+        ),
     ],
     ids=["image", "parse", "skip"],
 )
@@ -129,6 +134,7 @@ def test_without_images_records_are_handed_on_and_epochs_go_on(images):
     assert x["record"][4] == image_record(4, "cab") and y[4].tolist() == [1, 1, 1]
 
 
+@pytest.mark.nightly
 def test_remainders_can_be_dropped_without_images_too(images):
     options = InputOptions(epochs=1)
     dataset = input_fn(
@@ -170,6 +176,7 @@ def test_copies_are_augmented_differently_and_alike_on_a_second_run(images):
         assert one.dtype == np.float32 and one.shape == (12, 12, 3)
 
 
+@pytest.mark.nightly
 def test_augmentation_knows_the_largest_value_by_the_scale(images):
     first, doubled = augmented(images), augmented(images, scale=2 / 255)
     for sample, pixels in first.items():
@@ -214,10 +221,9 @@ def test_an_image_that_does_not_decode_is_an_error_that_names_it(tmp_path, augme
     "bad",
     [
         {0, 1, 2, 39},
-        set(range(40)),
         *(
             pytest.param(bad, marks=pytest.mark.nightly)
-            for bad in ({23}, set(range(8, 32)))
+            for bad in (set(range(40)), {23}, set(range(8, 32)))
         ),
     ],
 )
@@ -368,8 +374,15 @@ def test_the_label_feature_can_be_kept_too(tmp_path):
     assert y.tolist() == [hot_of("a"), hot_of("b"), hot_of("c")]
 
 
-@pytest.mark.parametrize("values", [[], [7, 8]])
-@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(
+    "skip, values",
+    [
+        (False, [7, 8]),
+        (True, []),
+        pytest.param(False, [], marks=pytest.mark.nightly),
+        pytest.param(True, [7, 8], marks=pytest.mark.nightly),
+    ],
+)
 def test_a_record_without_what_is_kept_is_named(tmp_path, values, skip):
     records = [
         tfrecords.example(
@@ -393,6 +406,7 @@ def test_a_record_without_what_is_kept_is_named(tmp_path, values, skip):
     )
 
 
+@pytest.mark.nightly
 def test_a_record_of_another_type_is_named(tmp_path):
     records = [tfrecords.example({"label": b"a", "size": 1})] * 40
     records[35] = tfrecords.example({"label": b"a", "size": b"large"})
@@ -411,6 +425,7 @@ def test_a_record_of_another_type_is_named(tmp_path):
     assert message.endswith("Expected type: int64, Actual type: string")
 
 
+@pytest.mark.nightly
 def test_a_record_without_the_image_is_named(tmp_path):
     png = image_files.png(image_files.COLOURS)
     records = [
@@ -450,6 +465,7 @@ def test_an_image_of_another_size_is_named(tmp_path):
     )
 
 
+@pytest.mark.nightly
 def test_a_natural_plan_gives_every_record_of_plain_and_gzip_files_once(tmp_path):
     records = tfrecords.labeled(["a", "", "bc", "c"] * 10)
     tfrecords.write(tmp_path / "0.tfrecord", records[:15])
@@ -521,7 +537,11 @@ def error_of(files, plan=PLAN, error=tf.errors.InvalidArgumentError, **options):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("label", [b"zebra", b"\xff\xfe"], ids=["text", "not UTF-8"])
+@pytest.mark.parametrize(
+    "label",
+    [b"zebra", pytest.param(b"\xff\xfe", marks=pytest.mark.nightly)],
+    ids=["text", "not UTF-8"],
+)
 def test_an_unknown_label_names_file_feature_and_label(three, label):
     records = [*tfrecords.labeled("ab" * 20), tfrecords.example({"label": label})]
     tfrecords.write(three[1], records)
@@ -531,6 +551,7 @@ def test_an_unknown_label_names_file_feature_and_label(three, label):
     assert label != b"zebra" or "zebra" in message
 
 
+@pytest.mark.nightly
 def test_a_record_without_its_key_names_file_and_feature(three):
     tfrecords.write(
         three[2],
@@ -575,6 +596,7 @@ class TestOtherRecords:
         )
         return folder, records, plan
 
+    @pytest.mark.nightly
     def test_epochs_of_the_plans_own_records_agree(self, natural):
         folder, records, plan = natural
         files = [str(folder / f"part-{i}.tfrecord") for i in range(4)]

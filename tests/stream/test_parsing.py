@@ -109,7 +109,7 @@ def test_labels_are_as_they_are_or_places_in_the_plan_or_columns(
     assert counts.numpy().tolist() == [16, 8, 4]
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_images_take_places_too(tmp_path):
     encoded = tf.io.encode_png(np.zeros([4, 4, 3], np.uint8)).numpy()
     records = [row(i, n, image=encoded) for i, n in enumerate(SPECIES)]
@@ -122,7 +122,7 @@ def test_images_take_places_too(tmp_path):
     assert y.dtype == np.int64 and y.tolist() == PLACES
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_the_same_samples_come_as_with_records(table):
     plan = plans.make(
         ["7", "3", "5"], [0.5, 1.7, 3], label_dtype="int64", label_key="species"
@@ -205,7 +205,13 @@ def test_an_error_of_a_function_names_file_and_record(tmp_path, parse, message):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("labels, parse", [("index", SPEC), ("multi_hot", bills)])
+@pytest.mark.parametrize(
+    "labels, parse",
+    [
+        ("index", SPEC),
+        pytest.param("multi_hot", bills, marks=pytest.mark.nightly),
+    ],
+)
 def test_records_that_cannot_be_parsed_can_be_skipped(tmp_path, labels, parse, capfd):
     monitor = InputMonitor(PLAN)
     files = [
@@ -273,7 +279,7 @@ def test_what_cannot_work_is_refused_before_anything_runs(table, arguments, mess
         input_fn(table, PLAN, batch_size=8, **{"parse": SPEC, **arguments})
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_job_is_not_started_again_with_other_features(table, tmp_path):
     def begin(epoch, parse):
         monitor = InputMonitor(PLAN, backup_dir=str(tmp_path / "backup"))

@@ -132,6 +132,7 @@ def test_a_checkpoint_of_the_iterator_resumes_within_an_epoch(files, tmp_path, t
     assert rest
 
 
+@pytest.mark.nightly
 def test_pixels_are_the_same_after_a_checkpoint(tmp_path):
     records = [
         tfrecords.example(

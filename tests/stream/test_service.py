@@ -184,6 +184,7 @@ def test_several_workers_need_a_job_to_share(files, service):
         )
 
 
+@pytest.mark.nightly
 def test_an_error_of_a_worker_reaches_the_consumer(service, tmp_path):
     records = [*tfrecords.labeled("ab" * 20), tfrecords.labeled(["zebra"])[0]]
     name = tfrecords.write(tmp_path / "unknown.tfrecord", records)

@@ -27,7 +27,7 @@ def a_large_record(folder, size):
     tfrecords.write(folder / "large", records)
 
 
-def full(make, size):
+def nightly(make, size):
     return pytest.param(make, size, marks=pytest.mark.nightly)
 
 
@@ -35,10 +35,10 @@ def full(make, size):
     "make, size",
     [
         (one_record, 1),
-        (many_files, 60),
-        full(many_files, 10_000),
-        (a_large_record, 20_000_000),
-        full(a_large_record, 200_000_000),
+        nightly(many_files, 60),
+        nightly(many_files, 10_000),
+        nightly(a_large_record, 20_000_000),
+        nightly(a_large_record, 200_000_000),
     ],
 )
 def test_counted_planned_read_and_checked(tmp_path, make, size):

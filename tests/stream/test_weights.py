@@ -74,7 +74,7 @@ def test_each_sample_weighs_the_inverse_of_its_factor(files, plan):
         assert w.dtype == np.float32
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_all_records_weigh_the_same_in_the_long_run(files, plan):
     total = np.zeros(len(LABELS))
     epochs, seen = 40, []
@@ -115,7 +115,7 @@ def test_the_loss_may_be_of_another_plan(files, plan):
     np.testing.assert_array_equal(same, 1.0)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_groups_have_weights(tmp_path):
     rows = [
         {"label": b"x", "site": b"north" if i % 5 else b"south"} for i in range(100)
@@ -130,10 +130,8 @@ def test_groups_have_weights(tmp_path):
     np.testing.assert_allclose(w[~south], 1.6, rtol=1e-6)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "on_corrupt", ["error", pytest.param("skip", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("on_corrupt", ["error", "skip"])
 def test_images_and_features_have_weights(tmp_path, on_corrupt):
     image = image_files.jpeg()
     records = [

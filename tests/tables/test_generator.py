@@ -30,7 +30,7 @@ def ids(generator, count=None):
     return [sample["id"] for sample in itertools.islice(samples, count)]
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_the_example():
     sampler = StratifiedSampler(
         batch_size=4, groupby=["folder"], group_weighing="square root", seed=1
@@ -62,7 +62,9 @@ def test_shuffled_every_row_once():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    "shuffle", [pytest.param(False, marks=pytest.mark.nightly), True]
+)
 def test_repeat_is_a_number_or_endless(shuffle):
     twice = DataGenerator(SAMPLES, repeat=2, shuffle=shuffle, seed=1, **GROUPED)
     assert sorted(ids(twice)) == sorted([*range(100)] * 2)
@@ -134,7 +136,7 @@ def test_the_same_seed_in_a_new_process():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [None, -1])
+@pytest.mark.parametrize("seed", [None, pytest.param(-1, marks=pytest.mark.nightly)])
 def test_a_random_seed_is_told_and_repeats(seed, caplog):
     with caplog.at_level(python_logging.INFO, logger="absl"):
         one = DataGenerator(SAMPLES, shuffle=True, seed=seed)
@@ -179,8 +181,15 @@ def test_structures():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("batch", [True, False])
-@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize(
+    "mapped, batch",
+    [
+        (True, True),
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.nightly),
+        pytest.param(False, True, marks=pytest.mark.nightly),
+    ],
+)
 def test_batches_and_samples(batch, mapped):
     generator = DataGenerator(SAMPLES, batch_size=8)
     if mapped:

@@ -115,7 +115,7 @@ def test_predictions_of_functions():
     assert batch["y"].shape == [32, 6, 8, 3]
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_predictions_stay_with_their_samples_where_some_are_skipped(samples):
     missing = samples.copy()
     missing.loc[3, "path"] = "nowhere.png"

@@ -1,5 +1,6 @@
 """Generators in `fit`, `evaluate` and `predict` of Keras."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -27,7 +28,9 @@ class Seen(keras.callbacks.Callback):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize(
+    "repeat", [pytest.param(False, marks=pytest.mark.nightly), True]
+)
 def test_fit_takes_a_generator(repeat):
     generator = in_memory(shuffle=True, repeat=repeat, seed=1)
     seen, model = Seen(), make_model()
@@ -129,8 +132,18 @@ def test_without_repeat_each_epoch_has_seeds_of_its_own():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ends_first", [False, True])  # True: from Keras 3.15 on.
-@pytest.mark.parametrize("taken", [0, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "taken, ends_first",  # ends_first: from Keras 3.15 on.
+    [
+        (3, False),
+        (5, True),
+        *(
+            pytest.param(*more, marks=pytest.mark.nightly)
+            for more in itertools.product((0, 2, 3, 4, 5), (False, True))
+            if more not in ((3, False), (5, True))
+        ),
+    ],
+)
 def test_an_epoch_that_was_broken_off_does_not_matter(taken, ends_first):
     """As Keras asks: two batches for their shapes, then those of the epoch."""
     generator = DataGenerator(

@@ -62,7 +62,7 @@ def test_batches_and_single_samples_get_the_same_seeds():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("calls", [None, 4])
+@pytest.mark.parametrize("calls", [pytest.param(None, marks=pytest.mark.nightly), 4])
 def test_seeds_do_not_depend_on_the_number_of_threads(calls):
     generator = DataGenerator(SAMPLES, 8, shuffle=True, repeat=2, seed=4)
     expected = columns(generator.map([batch_seed, SampleSeed("own")]), "id", "own")

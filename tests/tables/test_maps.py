@@ -185,8 +185,8 @@ def test_a_file_that_cannot_be_read_is_named(folder, loader):
     "name, what",
     [
         ("bad.png", "a truncated or corrupt PNG"),
-        ("webp", "WebP"),
-        ("b", "an empty str"),
+        pytest.param("webp", "WebP", marks=pytest.mark.nightly),
+        pytest.param("b", "an empty str", marks=pytest.mark.nightly),
     ],
 )
 def test_an_image_that_does_not_decode_is_named(folder, name, what):
@@ -234,7 +234,7 @@ def test_only_the_first_skipped_files_are_named(folder, caplog):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.nightly), 3])
 def test_pixels(folder, channels):
     loader = ImageLoader(channels=channels, scale=None)
     dataset = load(folder, ["c.png", "c.png"], loader)
