@@ -182,8 +182,9 @@ def test_the_same_bytes_from_other_files_in_other_runs(
     assert contents(tmp_path / "second") == contents(tmp_path / "first")
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("mode", ["materialize", "stratify"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
+)
 def test_many_runs_are_merged_before_they_are_read(
     files, tmp_path, mode, monkeypatch, small_shards
 ):
