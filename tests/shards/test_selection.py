@@ -178,9 +178,7 @@ def test_groups_are_mixed(tmp_path, monkeypatch):
         assert np.all((share > 0.08) & (share < 0.5)), shares
 
 
-@pytest.mark.parametrize(
-    "num_workers", [2, pytest.param(3, marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("num_workers", [2, pytest.param(3, marks=pytest.mark.nightly)])
 def test_workers_have_every_sample_once_and_alike(files, stratified, num_workers):
     expected = samples(batches(files, epochs=1, start_epoch=3))
     parts = []

@@ -113,28 +113,27 @@ class Agreement:
           tells: whether to print a line where there are fewer records than the plan's,
             which is no error: they may be a part of them.
         """
-        checks = [self._check_resampled(found, where)]
+        counts, unlabeled, records = found[:-3], found[-2], found[-1]
+        checks = [self._check_resampled(counts, unlabeled, records, where)]
         if not self._has_files_of_its_own:
-            checks.append(self._tell_fewer(found, where, tells))
+            checks.append(self._tell_fewer(records, where, tells))
         if _knows_unlabeled(self._plan):
-            checks.append(self._check_unlabeled(found, where))
+            checks.append(self._check_unlabeled(unlabeled, records, where))
         return tf.group(*checks)
 
-    def _tell_fewer(self, found, where, tells) -> tf.Operation:
-        records = found[-1] * self._num_shards
+    def _tell_fewer(self, records, where, tells) -> tf.Operation:
         by_one = f" by one of {self._num_shards} workers"
         return graph_errors.report_unless(
-            (records >= self._least) | tf.logical_not(tells),
+            (records * self._num_shards >= self._least) | tf.logical_not(tells),
             lambda: [
                 f"The plan is made of {self._plan.num_records:,} records, but there ",
-                *("were ", found[-1], " ", *where, by_one * (self._num_shards > 1)),
+                *("were ", records, " ", *where, by_one * (self._num_shards > 1)),
                 ": is a file missing, or cut between two records? If they are meant ",
                 "to be a part of them, all is well.",
             ],
         )
 
-    def _check_unlabeled(self, found, where) -> tf.Operation:
-        unlabeled, records = found[-2], found[-1]
+    def _check_unlabeled(self, unlabeled, records, where) -> tf.Operation:
         plan = self._plan
         # Of fewer records than the plan's there may be as many without a label as of
         # all of them: they may be a part of them. Of more there are more.
@@ -154,7 +153,7 @@ class Agreement:
 
         return graph_errors.require(tf.cast(unlabeled, tf.float64) <= allowed, message)
 
-    def _check_resampled(self, found, where) -> tf.Operation:
+    def _check_resampled(self, counts, unlabeled, records, where) -> tf.Operation:
         """Raises where the labels' shares are those of a stream that was resampled."""
         plan = self._plan
         natural, predicted = plan.natural_shares, plan.predicted_shares
@@ -167,9 +166,9 @@ class Agreement:
         if not scores.any():
             return tf.no_op()
         variance, largest = float(natural @ scores**2), float(scores.max())
-        counts, labeled, records = found[:-3], found[-1] - found[-2], found[-1]
         counts, labeled, records = (
-            tf.cast(count, tf.float64) for count in (counts, labeled, records)
+            tf.cast(count, tf.float64)
+            for count in (counts, records - unlabeled, records)
         )
         shares = tf.math.divide_no_nan(counts, tf.reduce_sum(counts))
         to_natural, to_predicted = (

@@ -49,12 +49,19 @@ def rows_of(splits: tf.Tensor, num_values: tf.Tensor) -> tf.Tensor:
       splits: int64 [rows + 1].
       num_values: int64 scalar.
     """
-    after = tf.raw_ops.UpperBound(
-        sorted_inputs=tf.reshape(splits, [1, -1]),
-        values=tf.reshape(tf.range(num_values), [1, -1]),
-        out_type=tf.int64,
+    return count_up_to(splits, tf.range(num_values, dtype=tf.int64)) - 1
+
+
+def count_up_to(keys: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Returns int64 [n], how many `keys` [k], ascending, are not above each value."""
+    return tf.reshape(
+        tf.raw_ops.UpperBound(
+            sorted_inputs=tf.reshape(keys, [1, -1]),
+            values=tf.reshape(values, [1, -1]),
+            out_type=tf.int64,
+        ),
+        [-1],
     )
-    return tf.reshape(after, [-1]) - 1
 
 
 class Vocabulary:
@@ -108,7 +115,8 @@ def labels_of(values: tf.RaggedTensor, vocabulary: Vocabulary) -> Labels:
       values: the label feature of n records, string or int64.
       vocabulary: the labels of the plan.
     """
-    found, num_rows = vocabulary.lookup(values.flat_values), values.nrows()
+    found = vocabulary.lookup(values.flat_values)
+    num_rows = tf.size(values.row_splits, tf.int64) - 1
     in_rows = rows_of(values.row_splits, tf.size(found, tf.int64))
     # Single labels are the common case and need no search for duplicates.
     ids, rows = tf.cond(

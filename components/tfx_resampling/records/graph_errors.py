@@ -38,10 +38,17 @@ def report_unless(
 
 def joined(parts: Sequence[str | tf.Tensor]) -> tf.Tensor:
     """Returns a string scalar of parts: strings, and string or integer scalars."""
-    parts = [tf.convert_to_tensor(part) for part in parts]
+    # Each constant takes its time before the first batch.
+    texts: list[str | tf.Tensor] = []
+    for part in parts:
+        if isinstance(part, str) and texts and isinstance(texts[-1], str):
+            texts[-1] += part
+        else:
+            texts.append(part)
+    tensors = [tf.convert_to_tensor(text) for text in texts]
     return tf.strings.join(
         [
             part if part.dtype == tf.string else tf.strings.as_string(part)
-            for part in parts
+            for part in tensors
         ]
     )

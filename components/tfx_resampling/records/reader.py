@@ -170,7 +170,10 @@ class Records:
 
     def numbers(self, positions: tf.Tensor) -> tf.Tensor:
         """Returns the numbers within the file of records counted within the shard."""
-        return positions * self.num_shards + (self._index + self.first)
+        first = self._index + self.first
+        if self.num_shards == 1:
+            return positions + first if first else positions
+        return positions * self.num_shards + first
 
 
 def numbered(dataset: tf.data.Dataset, end) -> tf.data.Dataset:
@@ -445,13 +448,13 @@ class Reader:
             lambda: [*self._what_is_wrong(name, rows, bad), " ", hint],
         )
         with tf.control_dependencies([reported]):
-            usable = tf.logical_not(rows.is_end)
-        serialized, parsed = self._records.parse(rows.record[usable])
+            usable = tf.reshape(tf.where(tf.logical_not(rows.is_end)), [-1])
+        serialized, parsed = self._records.parse(tf.gather(rows.record, usable))
         return Chunk(
             epoch=region.epoch,
             file=region.file,
             name=name,
-            numbers=self._records.numbers(rows.position[usable]),
+            numbers=self._records.numbers(tf.gather(rows.position, usable)),
             serialized=serialized,
             parsed=parsed.ragged(),
             content=parsed.content,
@@ -461,23 +464,27 @@ class Reader:
     def _what_is_wrong(self, name: tf.Tensor, rows: "_Judged", bad: tf.Tensor):
         """Returns the parts of a message about the first of the bad records."""
         row = tf.argmax(bad > 0)
+
+        def of_row(column):
+            return tf.gather(column, row)
+
         features = ", ".join(self._records.parsing.features)
         unparsed = [
-            *("record ", self._records.numbers(rows.expected[row]), " of ", name),
+            *("record ", self._records.numbers(of_row(rows.expected)), " of ", name),
             " cannot be parsed: it is no tf.train.Example, or a feature is of another ",
             f"type than in the first records ({features}).",
         ]
         unread = [
             *("corrupt or truncated TFRecord file ", name, ": record "),
-            self._records.numbers(rows.position[row]),
+            self._records.numbers(of_row(rows.position)),
         ]
         # Else the sizes of the records between are not known.
         if self._records.num_shards == 1:
-            unread += [" at byte ", rows.offset[row], " (uncompressed)"]
+            unread += [" at byte ", of_row(rows.offset), " (uncompressed)"]
         unread += [" cannot be read, nor what follows it."]
         return [
             tf.where(
-                rows.unparsed[row] > 0,
+                of_row(rows.unparsed) > 0,
                 graph_errors.joined(unparsed),
                 graph_errors.joined(unread),
             )

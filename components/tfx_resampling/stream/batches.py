@@ -238,7 +238,7 @@ class Batches:
     def _weights_of(self, samples: Samples) -> tf.Tensor:
         """Returns float32 [n, 1] or [n, 0], as in `Batch`."""
         if self._weights is None:
-            return tf.zeros([tf.shape(samples.origins)[0], 0])
+            return tf.cast(samples.origins[:, :0], tf.float32)
         of_rows = self._weights.of(samples.serialized, samples.origins[:, 0])
         return of_rows[:, tf.newaxis]
 

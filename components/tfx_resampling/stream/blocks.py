@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.decision.agreement import Agreement
+from tfx_resampling.decision.labels import count_up_to
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.stream import row_counts
@@ -64,17 +65,17 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> tuple[Survivors, tf.Tensor]:
     The first row has counts. Where no record has copies, it is without a record.
     """
     hashes, _, copies, found = rule.decide(chunk)
-    kept = tf.where(copies > 0)[:, 0]
+    kept = tf.reshape(tf.where(copies > 0), [-1])
     num_kept, scanned = tf.size(kept, tf.int64), tf.size(copies, tf.int64)
     num_rows = tf.maximum(num_kept, 1)
+    padding = tf.reshape(tf.stack([0, num_rows - num_kept]), [1, 2])
 
     def rows(values):
-        """Pads `values` [m, ...] with zeros to all rows."""
-        missing = num_rows - tf.shape(values, tf.int64)[0]
-        return tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
+        """Returns [rows], those of `values` [n] that are kept, and zeros."""
+        return tf.pad(tf.gather(values, kept), padding)
 
-    origins = tf.pad(chunk.numbers[:, tf.newaxis], [[0, 0], [2, 0]])
-    origins += tf.stack([chunk.epoch, chunk.file, 0])
+    numbers = rows(chunk.numbers)
+    zeros = tf.zeros_like(numbers)
     kept_records = Survivors(
         # The bytes are copied once, here.
         serialized=tf.cond(
@@ -82,9 +83,9 @@ def survivors(rule: DecisionRule, chunk: Chunk) -> tuple[Survivors, tf.Tensor]:
             lambda: tf.gather(chunk.serialized, kept),
             lambda: tf.constant([""]),
         ),
-        hashes=rows(tf.bitcast(tf.gather(hashes, kept), tf.int64)),
-        copies=rows(tf.gather(copies, kept)),
-        origins=rows(tf.gather(origins, kept)),
+        hashes=rows(tf.bitcast(hashes, tf.int64)),
+        copies=rows(copies),
+        origins=tf.stack([zeros + chunk.epoch, zeros + chunk.file, numbers], axis=1),
         counts=row_counts.in_first_row(
             num_rows,
             scanned=scanned,
@@ -166,15 +167,15 @@ def copies(
     """
 
     def replicate(position, rows):
-        source = tf.repeat(tf.range(tf.size(rows.copies)), rows.copies)
+        # Samples until the copies of each row end.
+        ends = tf.cumsum(rows.copies)
+        numbers = tf.range(tf.reduce_sum(rows.copies), dtype=tf.int64)
+        source = count_up_to(ends, numbers)
         # Number of each copy within its record: 0 .. copies - 1.
-        first = tf.cumsum(rows.copies, exclusive=True)
-        index = tf.range(tf.size(source, tf.int64)) - tf.gather(first, source)
+        index = numbers - tf.gather(ends - rows.copies, source)
         if shuffle:
-            # Rows without a record have no epoch.
             epoch = tf.reduce_max(rows.origins[:, 0])
-            rows_of = tf.range(tf.size(source))
-            order = graph_draws.shuffled(rows_of, seed, epoch, 1 + position)
+            order = graph_draws.shuffled(numbers, seed, epoch, 1 + position)
             source, index = tf.gather(source, order), tf.gather(index, order)
         hashes = tf.bitcast(tf.gather(rows.hashes, source), tf.uint64)
         origins = tf.gather(rows.origins, source)

@@ -256,16 +256,15 @@ class RecordParser:
 
 def record_name(origin: tf.Tensor, names: tf.Tensor) -> tf.Tensor:
     """Returns what errors call a record, of its `Samples.origins` [3]."""
-    return graph_errors.joined(
-        ["record ", origin[2], " of ", tf.gather(names, origin[1])]
-    )
+    _, file, number = tf.unstack(origin)
+    return graph_errors.joined(["record ", number, " of ", tf.gather(names, file)])
 
 
 def record_names(origins: tf.Tensor, names: tf.Tensor) -> tf.Tensor:
     """Returns the same of several records, `Samples.origins` [n, 3]."""
-    files = tf.gather(names, origins[:, 1])
-    numbers = tf.strings.as_string(origins[:, 2])
-    return tf.strings.join(["record ", numbers, " of ", files])
+    _, files, numbers = tf.unstack(origins, axis=1)
+    numbers = tf.strings.as_string(numbers)
+    return tf.strings.join(["record ", numbers, " of ", tf.gather(names, files)])
 
 
 def _check_feature(name: str, feature: Any, files: RecordFiles) -> None:

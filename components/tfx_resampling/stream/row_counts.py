@@ -50,5 +50,6 @@ def carried(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _as_first(row: tf.Tensor, num_rows: Any) -> tf.Tensor:
-    # Padded, then cut: there may be no row at all.
-    return tf.pad(row[tf.newaxis], [[0, num_rows], [0, 0]])[:num_rows]
+    # There may be no row at all.
+    is_first = tf.one_hot([0], tf.cast(num_rows, tf.int32), dtype=tf.int64, axis=0)
+    return is_first * row
