@@ -52,7 +52,7 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
 test: $(INSTALLED) ## The test suite: 17 minutes on two cores
-	$(PYTHON) -m pytest --tier suite -n 3
+	$(PYTHON) -m pytest --tier suite -n 4
 
 test-fast: $(INSTALLED) ## Tests of every module in two minutes; no pipelines
 	$(PYTHON) -m pytest --tier fast -n 3

@@ -68,7 +68,8 @@ class Machine:
             self._make_network() if number == 0 else self._make_namespaces(number)
 
     def _make_network(self) -> None:
-        if _SWITCH not in os.listdir("/sys/class/net"):
+        # Not in /sys, which may be that of another network.
+        if _SWITCH not in (name for _, name in socket.if_nameindex()):
             _ip("link", "set", "lo", "up")
             _ip("link", "add", _SWITCH, "type", "bridge")
             _ip("addr", "add", f"{self.address}/24", "dev", _SWITCH)
