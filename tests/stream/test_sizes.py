@@ -71,7 +71,7 @@ def test_many_labels(tmp_path, size):
     assert len(of_label) == size and of_label["label 1"] == labels.count(1)
     plan = tr.make_plan(counts, tr.PlannerConfig("label", target="sqrt"))
     found = check_plan(pattern, plan)
-    options = tr.InputOptions(epochs=1)
+    options = tr.InputOptions(epochs=1, deterministic=True)
     emitted = np.zeros(size, np.int64)
     for how in ("index", "multi_hot"):
         batches = tr.input_fn(
