@@ -1,5 +1,8 @@
 """Decoding, resizing and scaling of images."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -287,3 +290,24 @@ def test_an_image_that_has_the_size_keeps_its_pixels():
     assert image.dtype == tf.uint8 and np.array_equal(image, image_files.COLOURS)
     image = decode_image(data, ImageOptions(size=size, scale=1.0))
     assert np.array_equal(image, image_files.COLOURS.astype(np.float32))
+
+
+@pytest.mark.parametrize("resize", ["fast", "exact"])
+@pytest.mark.parametrize("size", [None, (8, 8)])
+def test_conditions_follow_one_another(size, resize):
+    # What fails within one would cancel another beside it, and TensorFlow may then
+    # raise CancelledError, which `ignore_errors` does not leave out.
+    options = ImageOptions(size=size, resize=resize, scale=None)
+    traced = tf.function(lambda one: decode_image(one, options), autograph=False)
+    graph = traced.get_concrete_function(tf.TensorSpec([], tf.string)).graph
+
+    @functools.cache
+    def before(op):
+        needed = {*(tensor.op for tensor in op.inputs), *op.control_inputs}
+        return needed.union(*map(before, needed))
+
+    kinds = {"If", "StatelessIf", "Case", "StatelessCase"}
+    conditions = [op for op in graph.get_operations() if op.type in kinds]
+    assert len(conditions) >= 3
+    for first, second in itertools.combinations(conditions, 2):
+        assert first in before(second) or second in before(first)
