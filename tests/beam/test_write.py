@@ -323,9 +323,8 @@ class TestBad:
             write([*files, str(bad)], tmp_path / "to" / "out", mode=mode)
         assert os.listdir(tmp_path / "to") == []
 
-    @pytest.mark.parametrize(
-        "mode", [pytest.param("materialize", marks=pytest.mark.nightly), "stratify"]
-    )
+    @pytest.mark.nightly
+    @pytest.mark.parametrize("mode", ["materialize", "stratify"])
     def test_corrupt_is_skipped_and_counted(self, files, tmp_path, mode):
         broken = [*RECORDS[:50], b"no example", *RECORDS[50:60]]
         source = tfrecords.write(tmp_path / "bad.tfrecord", broken)
@@ -365,6 +364,7 @@ class TestBad:
             write([half], tmp_path / "out", SKEWED, mode="stratify")
         assert sorted(os.listdir(tmp_path)) == ["half", "xf.tfrecord"]
 
+    @pytest.mark.nightly
     def test_samples_are_not_resampled_again(self, tmp_path):
         natural = tfrecords.write(tmp_path / "natural", NATURAL)
         write([natural], tmp_path / "out", SKEWED)

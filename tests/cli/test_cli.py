@@ -461,6 +461,7 @@ def test_tensorflow_is_imported_without_its_notes(monkeypatch, capfd):
     assert capfd.readouterr().err == "something else\nand later\n"
 
 
+@pytest.mark.nightly
 def test_a_process_of_its_own_prints_no_notes(pattern, tmp_path):
     plan = str(tmp_path / "plan.json")
     for arguments in (

@@ -58,8 +58,8 @@ def test_no_label_is_moved_away_from_its_target(seed, bounds, target):
     assert plan.predicted_records == pytest.approx(1500, rel=1e-6)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [3, 4])
 def test_samples_are_preferred_where_asked_and_the_trade_off_is_told(seed):
     counts = long_tailed(seed=seed)
     plans = [
@@ -77,7 +77,7 @@ def test_samples_are_preferred_where_asked_and_the_trade_off_is_told(seed):
     assert distances == sorted(distances) and len(distances) > 2
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_undersampling_says_what_it_keeps_and_refuses_next_to_nothing():
     counts = long_tailed()
     config = PlannerConfig("y", target="uniform", size="undersample", min_epoch=0)

@@ -246,6 +246,7 @@ def test_a_loop_without_keras():
     assert [done.emitted for done in monitor.history] == [3 * BATCH] * 2
 
 
+@pytest.mark.nightly
 def test_the_log_line(logged):
     # One of "c" where eight of "a" and "b" together are seen.
     predicted = (4.0, 4.0, 2.0)
@@ -558,7 +559,8 @@ def test_a_second_fit_goes_on_where_the_first_ended(tmp_path, undisturbed):
     check_same((monitor, model), undisturbed)
 
 
-@pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.nightly), 2])
+@pytest.mark.nightly
+@pytest.mark.parametrize("together", [1, 2])
 def test_a_strategy_that_takes_batches_ahead(tmp_path, together):
     class Kills(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -318,6 +318,7 @@ def set_global_seed():
     tf.random.set_seed(None)
 
 
+@pytest.mark.nightly
 def test_deterministic_order_repeats_whatever_the_global_seed(small, set_global_seed):
     options = dict(deterministic=True, epochs=2, shuffle_records=500)
     set_global_seed(7)

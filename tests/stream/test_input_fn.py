@@ -610,6 +610,7 @@ class TestOtherRecords:
         said = f"of {len(records)} records, but there were 300 read in epoch 0: is a f"
         assert capfd.readouterr().err.count(said) == 1
 
+    @pytest.mark.nightly
     def test_samples_are_an_error_at_the_end_of_the_epoch(self, natural):
         folder, records, plan = natural
         _, copies = tfrecords.decide(records, plan)

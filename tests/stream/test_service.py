@@ -144,6 +144,7 @@ def test_images_are_decoded_and_augmented_by_the_workers(service, files):
     assert all(np.array_equal(sent[seed], here[seed]) for seed in here)
 
 
+@pytest.mark.nightly
 def test_consumers_of_one_job_share_its_samples(service, files):
     def stream():
         return iter(

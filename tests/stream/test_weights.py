@@ -94,7 +94,7 @@ def test_all_records_weigh_the_same_in_the_long_run(files, plan):
     assert rare[seen].mean() > 3 * rare.mean()
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_the_loss_may_be_of_another_plan(files, plan):
     counts = tr.count_labels(files, "label")
     objective = tr.make_plan(counts, tr.PlannerConfig("label", target="sqrt", size=0.5))
