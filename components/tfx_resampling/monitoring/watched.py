@@ -166,7 +166,7 @@ def _over_and_over(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns optionals: of each element, then none at the end; and so again.
 
     To make an iterator anew in its place, as TensorFlow's MakeIterator does, would keep
-    half a megabyte of the old one's functions each time.
+    0.1 MB of the old one each time (TensorFlow 2.16).
     """
     spec, optional = dataset.element_spec, cast(Any, tf.experimental.Optional)
     some = dataset.map(lambda *batch: optional.from_value(batch))
