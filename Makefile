@@ -51,7 +51,7 @@ compile: $(INSTALLED) ## Compile for Kubeflow Pipelines and Vertex AI, offline
 	  --output '$(or $(OUT),runs/compiled)/pipeline.json' \
 	  $(if $(LABEL),--label-key '$(LABEL)') $(if $(IMAGE),--image-key '$(IMAGE)') $(ARGS)
 
-test: $(INSTALLED) ## The test suite: 17 minutes on two cores
+test: $(INSTALLED) ## The test suite: 12 minutes on two cores
 	$(PYTHON) -m pytest --tier suite -n 4
 
 test-fast: $(INSTALLED) ## Tests of every module in two minutes; no pipelines

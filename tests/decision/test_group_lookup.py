@@ -122,6 +122,7 @@ def test_a_group_that_the_plan_does_not_know(tmp_path, data, plan, features, wor
     assert sum(len(y) for _, y in batches) == 2
 
 
+@pytest.mark.nightly
 def test_a_column_with_several_values_is_refused(tmp_path, plan):
     record = {"site": [b"north", b"south"], "age": 5.0, "ward": 3, "label": b"x"}
     path = tfrecords.write(tmp_path / "two.tfrecord", [tfrecords.example(record)])

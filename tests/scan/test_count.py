@@ -165,7 +165,7 @@ def table(tmp_path_factory):
     return tfrecords.spread(tmp_path_factory.mktemp("table"), TABLE, files=2)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_records_that_share_an_identity_are_counted(table, tmp_path):
     counts = count_labels(table, "label")
     assert counts.duplicates.num_distinct == 60

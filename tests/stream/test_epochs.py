@@ -425,6 +425,7 @@ def test_positions_are_the_same_in_the_stream_and_file_by_file(tmp_path):
     )
 
 
+@pytest.mark.nightly
 def test_a_record_that_is_cut_off_is_named(tmp_path):
     # tf.io.parse_example takes it as it is.
     whole = tfrecords.labeled("ab" * 20)

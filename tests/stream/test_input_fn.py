@@ -294,6 +294,7 @@ def test_a_job_is_not_started_again_with_another_input(images, tmp_path):
         assert re.search(message, str(raised.value))
 
 
+@pytest.mark.nightly
 def test_conditions_of_an_augmentation_are_those_of_a_graph(images):
     def darkened(image, seed):
         if tf.reduce_mean(image) > 0.5:

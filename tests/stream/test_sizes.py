@@ -7,7 +7,7 @@ from tfx_resampling.scan.audit import check_plan
 
 from tests import tfrecords
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.nightly
 
 
 def one_record(folder, size):
@@ -27,18 +27,14 @@ def a_large_record(folder, size):
     tfrecords.write(folder / "large", records)
 
 
-def nightly(make, size):
-    return pytest.param(make, size, marks=pytest.mark.nightly)
-
-
 @pytest.mark.parametrize(
     "make, size",
     [
         (one_record, 1),
-        nightly(many_files, 60),
-        nightly(many_files, 10_000),
-        nightly(a_large_record, 20_000_000),
-        nightly(a_large_record, 200_000_000),
+        (many_files, 60),
+        (many_files, 10_000),
+        (a_large_record, 20_000_000),
+        (a_large_record, 200_000_000),
     ],
 )
 def test_counted_planned_read_and_checked(tmp_path, make, size):
@@ -52,7 +48,6 @@ def test_counted_planned_read_and_checked(tmp_path, make, size):
     assert len(tfrecords.emitted(pattern, plan)) == found.emitted[-1]
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("size", [2_000, 100_000])
 def test_many_labels(tmp_path, size):
     # Each label once, and the first ones by Zipf's law.
@@ -87,7 +82,6 @@ def test_many_labels(tmp_path, size):
     assert emitted.tolist() == list(found.emitted[:-1])
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("size", [5_000, 1_000_000])
 def test_many_label_sets(tmp_path, size):
     step = 7_919  # A prime, so that no two sets of three are alike but a few.

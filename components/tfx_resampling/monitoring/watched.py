@@ -162,6 +162,7 @@ class WatchedDataset:
         self._allowed.assign(_ENDLESS if batches is None else self._sums[0] + batches)
 
 
+@tf.autograph.experimental.do_not_convert
 def _over_and_over(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns optionals: of each element, then none at the end; and so again.
 
