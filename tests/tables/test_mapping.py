@@ -50,6 +50,18 @@ def test_each_draw_has_a_seed_of_its_own(function):
     assert len(np.unique(found[:, 0])) == len(np.unique(found[:, 1])) == 160
 
 
+def test_an_epoch_leaves_nothing_in_the_default_graph():
+    def functions():
+        graph = tf.compat.v1.get_default_graph()
+        return len(graph.as_graph_def().library.function)
+
+    generator = DataGenerator(SAMPLES, 16, shuffle=True, seed=4).map(batch_seed)
+    before = functions()
+    for epoch in range(2):
+        generator.epoch_dataset(epoch)
+    assert functions() == before
+
+
 @pytest.mark.long
 def test_batches_and_single_samples_get_the_same_seeds():
     generator = DataGenerator(SAMPLES, 16, shuffle=True, seed=4)
