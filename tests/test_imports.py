@@ -103,6 +103,7 @@ tr.nonsense
 """
 
 
+@pytest.mark.long
 def test_type_checkers_see_the_public_names(tmp_path):
     (tmp_path / "user.py").write_text(USER_SCRIPT)
     settings = {"typeCheckingMode": "standard", "extraPaths": [str(PACKAGE.parent)]}

@@ -149,6 +149,7 @@ def test_groups_are_made_of_what_labels_have():
         metrics.FrequencyGroup("rare")
 
 
+@pytest.mark.long
 def test_runs_in_beam():
     labels, predictions = scores(1, 1.0)
     expected = average_precision_score(labels[:, 0], predictions[:, 0])

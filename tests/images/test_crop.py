@@ -152,6 +152,7 @@ def test_what_does_not_fit_is_the_whole_image():
     assert begin.numpy().tolist() == [0, 0] and extent.numpy().tolist() == [100, 300]
 
 
+@pytest.mark.long
 def test_input_fn_takes_the_window_of_the_seed_and_then_augments(tmp_path):
     photographs = [photograph(n, 200 + 40 * n, 301) for n in range(3)]
     records = [

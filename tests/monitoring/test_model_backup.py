@@ -45,7 +45,7 @@ def fit(directory, kill_at=None):
     return model, kill.trained
 
 
-@pytest.fixture(params=["local", "ram"])
+@pytest.fixture(params=["local", pytest.param("ram", marks=pytest.mark.long)])
 def directory(request, tmp_path):
     """A directory on this disk, and where only TensorFlow can write."""
     return str(tmp_path) if request.param == "local" else f"ram://{tmp_path.name}"

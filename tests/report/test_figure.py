@@ -97,6 +97,7 @@ def test_a_notebook_shows_it():
     assert report.figure(plan)._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_it_needs_no_display_and_pyplot_does_not_know_of_it(tmp_path):
     code = (
         "import sys, tfx_resampling as tr\n"

@@ -85,6 +85,7 @@ def test_few_records_have_hand_counted_labels(
     assert counts.label_dtype == ("int64" if integers else "bytes")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unlabeled, files", [(40, 1), (90, 2)])
 def test_integers_behind_unlabeled_records_are_counted(tmp_path, unlabeled, files):
     rows = [{"id": i} for i in range(unlabeled)] + [{"label": i % 2} for i in range(7)]
@@ -101,6 +102,7 @@ def test_integers_behind_unlabeled_records_are_counted(tmp_path, unlabeled, file
     assert by_label.groups[0] == "label=0" and by_label.counts[0] == 4
 
 
+@pytest.mark.long
 def test_label_sets_do_not_depend_on_files_or_options(tmp_path):
     records = tfrecords.labeled(["ba", "a", "", "cab", "ab", "c", "a", "bb"] * 20)
     one = count_labels(tfrecords.write(tmp_path / "one", records), "label")

@@ -63,6 +63,7 @@ def test_labels_are_parsed_once_where_the_loss_is_natural(plan, weights, parsed)
     assert sum(node.op.startswith("ParseExample") for node in nodes) == parsed
 
 
+@pytest.mark.long
 def test_each_sample_weighs_the_inverse_of_its_factor(files, plan):
     plan = plan.scheduled("linear:2")
     found = read(files, plan, "inverse_factor", epochs=4)

@@ -173,6 +173,7 @@ def test_label_sets_pass_through_single_samples():
     assert [row["set"] for row in rows] == [s["set"] for s in SAMPLES]
 
 
+@pytest.mark.long
 def test_samples_that_a_map_marks_are_left_out():
     class Even(DataGeneratorMap):
         apply_unbatched = True

@@ -172,6 +172,7 @@ def test_a_reader_of_ones_own():
     assert len(batch["data"]) == 2 and skipping.skipped == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loader", [FileLoader(), ImageLoader(size=(4, 4))])
 def test_a_file_that_cannot_be_read_is_named(folder, loader):
     (folder / "directory").mkdir()
