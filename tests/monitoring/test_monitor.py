@@ -480,7 +480,6 @@ def test_backups_vanish_with_those_of_keras(tmp_path):
     assert not (tmp_path / "backup").exists()
 
 
-@pytest.mark.nightly
 def test_a_sigkill_within_an_epoch(tmp_path, undisturbed):
     done = processes.fork_server().run("-m", __name__, str(tmp_path))
     assert done.returncode == -signal.SIGKILL, done.stderr
