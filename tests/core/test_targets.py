@@ -128,6 +128,7 @@ def test_a_mapping_can_be_a_json_object_in_a_string(target):
         ({"a": -0.1, "b": 0.5}, "label 'a' must be .*>= 0, got -0.1"),
         ({"a": math.nan}, "label 'a' .*got nan"),
         ({"a": math.inf}, "label 'a' .*got inf"),
+        ({"a": 5e-324}, "label 'a' must be 0 or a share of at least 1e-12, got 5e-324"),
         ({"a": True}, "label 'a' .*got True"),
         ({"a": "3"}, "label 'a' .*got '3'"),
         ({"a": None}, "label 'a' .*got None"),

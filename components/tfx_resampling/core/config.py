@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tfx_resampling.core import targets
+from tfx_resampling.core import draws, targets
 from tfx_resampling.core.groups import ColumnSpec, format_columns, parse_columns
 from tfx_resampling.core.identity import KINDS, Identity
 from tfx_resampling.core.schedule import Schedule
@@ -174,8 +174,9 @@ class PlannerConfig:
         ones are among them). None or "auto" means "preserve", or what the target itself
         fixes where it does (repeat_threshold and counts).
       min_factor: lower bound of a record's final repeat factor, copies per epoch.
-      max_factor: upper bound of a record's final repeat factor, copies per epoch; above
-        0. The default keeps a label with a handful of records from filling an epoch.
+      max_factor: upper bound of a record's final repeat factor, copies per epoch, at
+        least 2**-32, which is what draws resolve. The default keeps a label with a
+        handful of records from filling an epoch.
       combine: how the factors of several labels make the repeat factor of a record:
         "product", "max", "min" or "mean".
       unlabeled: records without a label: "keep" (factor 1), "drop" (factor 0) or a
@@ -292,10 +293,11 @@ class PlannerConfig:
                 f"min_factor must be <= max_factor, got {shown(self.min_factor)} > "
                 f"{shown(self.max_factor)}."
             )
-        if not self.max_factor:
+        if self.max_factor < 2.0**-draws.RESOLUTION_BITS:
             raise ValueError(
-                "max_factor must be above 0, got 0: nothing would be emitted. To drop "
-                "a label, give it the target share 0."
+                f"max_factor must be at least 2**-{draws.RESOLUTION_BITS}, got "
+                f"{shown(self.max_factor)}: nothing would be emitted. To drop a label, "
+                "give it the target share 0."
             )
         if self.tolerance > 1:
             raise ValueError(

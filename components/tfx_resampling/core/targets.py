@@ -17,6 +17,10 @@ from tfx_resampling.validate import shown
 
 Target = str | Mapping[str, int | float]
 
+# Of less an epoch of a million million samples would have none; products of factors
+# that are much smaller are no numbers of 64 bits.
+_LEAST_SHARE = 1e-12
+
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
@@ -180,6 +184,11 @@ def _parse_mapping(target: Mapping) -> dict:
             raise ValueError(
                 f"target for label {label!r} must be a share or a count, finite and >= "
                 f"0, got {shown(value)}."
+            )
+        if 0 < value < _LEAST_SHARE:
+            raise ValueError(
+                f"target for label {label!r} must be 0 or a share of at least "
+                f"{_LEAST_SHARE:g}, got {shown(value)}."
             )
     if not target:
         raise ValueError("target must name at least one label, got an empty mapping.")
