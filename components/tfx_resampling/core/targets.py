@@ -185,7 +185,7 @@ def _parse_mapping(target: Mapping) -> dict:
                 f"target for label {label!r} must be a share or a count, finite and >= "
                 f"0, got {shown(value)}."
             )
-        if 0 < value < _LEAST_SHARE:
+        if value != 0 and value < _LEAST_SHARE:
             raise ValueError(
                 f"target for label {label!r} must be 0 or a share of at least "
                 f"{_LEAST_SHARE:g}, got {shown(value)}."
