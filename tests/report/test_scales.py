@@ -43,3 +43,10 @@ def test_factor_scale(factors, ticks):
     assert (scale.position(factors) < 100).all()
     assert scale.position(0.0) == pytest.approx(0, abs=1e-9)
     assert scale.position(min(f for f in factors if f)) > 1
+
+
+def test_the_least_factor_lies_at_the_start():
+    scale = scales.factor_scale(np.array([5e-324, 1e-12, 1.0]))
+    at = scale.position([5e-324, 1e-12, 1.0])
+    assert 0 <= at[0] < at[1] < at[2] < 100
+    assert scale.low > 1e-13

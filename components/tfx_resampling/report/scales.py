@@ -14,6 +14,7 @@ LOG_FROM = 100
 # Smaller shares do not make the axis longer: their ticks would be long, and all others
 # would be squeezed. They are drawn at its start.
 _SMALLEST = 1e-8
+_SMALLEST_FACTOR = 1e-12  # Nor do smaller factors, for the same reason.
 # More ticks would run into each other where the page is narrow.
 _MAX_TICKS = 5
 
@@ -80,7 +81,7 @@ def range_scale(low: float, high: float, written: Callable[[float], str]) -> Sca
 def factor_scale(factors: np.ndarray) -> Scale:
     """Returns the axis of factors, a log one; a factor of 0 lies at its start."""
     positive = factors[factors > 0]
-    low = min(0.5, float(positive.min(initial=1.0)))
+    low = min(0.5, max(_SMALLEST_FACTOR, float(positive.min(initial=1.0))))
     high = max(2.0, float(positive.max(initial=1.0)))
     for base in (2, 4, 10, 100, 1000, 10**6, 10**12):
         width = math.log(base)
