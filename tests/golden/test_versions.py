@@ -31,7 +31,10 @@ def test_records_are_written_alike():
 
 
 def assert_close(found: Any, expected: Any, place: str = "plan") -> None:
-    """Compares what JSON holds, numbers to 1e-9."""
+    """Compares what JSON holds, numbers to 3e-6: what a fit may leave, twice.
+
+    Where it ends depends on the processor, by some 1e-9.
+    """
     if isinstance(expected, dict):
         assert found.keys() == expected.keys(), place
         for name, value in expected.items():
@@ -41,7 +44,7 @@ def assert_close(found: Any, expected: Any, place: str = "plan") -> None:
         for i, value in enumerate(expected):
             assert_close(found[i], value, f"{place}[{i}]")
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9), place
+        assert found == pytest.approx(expected, rel=3e-6, abs=3e-6), place
     else:
         assert found == expected, place
 

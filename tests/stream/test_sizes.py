@@ -67,19 +67,18 @@ def test_many_labels(tmp_path, size):
     plan = tr.make_plan(counts, tr.PlannerConfig("label", target="sqrt"))
     found = check_plan(pattern, plan)
     options = tr.InputOptions(epochs=1, deterministic=True)
-    emitted = np.zeros(size, np.int64)
-    for how in ("index", "multi_hot"):
-        batches = tr.input_fn(
-            pattern, plan, batch_size=64, image=None, labels=how, options=options
+
+    def batches(labels):
+        data = tr.input_fn(
+            pattern, plan, batch_size=64, image=None, labels=labels, options=options
         )
-        if how == "index":
-            for _, y in batches.as_numpy_iterator():
-                emitted += np.bincount(y, minlength=size)
-            first = next(iter(batches))[1].numpy()
-        else:  # 64 * 100,000 numbers each: one is enough.
-            hot = next(iter(batches))[1].numpy()
-            assert hot.sum() == 64 and np.array_equal(hot.argmax(axis=1), first)
+        return (y for _, y in data.as_numpy_iterator())
+
+    emitted = sum(np.bincount(y, minlength=size) for y in batches("index"))
     assert emitted.tolist() == list(found.emitted[:-1])
+    # 64 * 100,000 numbers each: one is enough.
+    first, hot = next(batches("index")), next(batches("multi_hot"))
+    assert hot.sum() == 64 and np.array_equal(hot.argmax(axis=1), first)
 
 
 @pytest.mark.parametrize("size", [5_000, 1_000_000])

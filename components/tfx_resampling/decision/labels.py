@@ -49,10 +49,10 @@ def rows_of(splits: tf.Tensor, num_values: tf.Tensor) -> tf.Tensor:
       splits: int64 [rows + 1].
       num_values: int64 scalar.
     """
-    return count_up_to(splits, tf.range(num_values, dtype=tf.int64)) - 1
+    return upper_bound(splits, tf.range(num_values, dtype=tf.int64)) - 1
 
 
-def count_up_to(keys: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+def upper_bound(keys: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Returns int64 [n], how many `keys` [k], ascending, are not above each value."""
     return tf.reshape(
         tf.raw_ops.UpperBound(

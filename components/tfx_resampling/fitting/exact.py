@@ -121,6 +121,7 @@ class _Problem:
         self._fixed_counts = matrix[fixed].T @ fixed_emitted
         self._fixed_records = fixed_emitted.sum()
         self._total = label_sets.weights.sum()
+        self._labeled = label_sets.weights[label_sets.lengths > 0].sum()
         self._low = np.log(bounds.low) if bounds.low > 0 else -np.inf
         self._high = np.log(bounds.high) if bounds.high > 0 else -np.inf
         self._counts = counts
@@ -133,7 +134,7 @@ class _Problem:
 
     def solve_for_size(self, num_records: float) -> np.ndarray:
         """Returns lambda for which the expected number of records is `num_records`."""
-        occurrences = self._counts.sum() * num_records / self._total
+        occurrences = self._counts.sum() * num_records / self._labeled
         exponents = self._start(occurrences)
         below, above = 0.0, np.inf
         for _ in range(_SIZE_STEPS):

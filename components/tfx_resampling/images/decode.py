@@ -77,11 +77,11 @@ def decode_pixels(
         if window is not None:
             window = _stored_window(window, orientation)
     is_fast = options.resize == "fast"
-    # Nearly every image is one of these: one comparison stands before the decoder.
     with tf.control_dependencies([] if orientation is None else [orientation]):
         # Conditions one by one: what fails in one cancels those beside it, and that
         # they were cancelled may be told in place of the error.
         encoded = tf.identity(encoded)
+    # Nearly every image is one of these: one comparison stands before the decoder.
     is_common = tf.strings.substr(encoded, 0, 3) == [JPEG, PNG[:3]]
     image, sides = tf.cond(
         tf.reduce_any(is_common),

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfx_resampling.decision import graph_draws
 from tfx_resampling.decision.agreement import Agreement
-from tfx_resampling.decision.labels import count_up_to
+from tfx_resampling.decision.labels import upper_bound
 from tfx_resampling.decision.rule import DecisionRule
 from tfx_resampling.records.reader import Chunk
 from tfx_resampling.stream import row_counts
@@ -170,7 +170,7 @@ def copies(
         # Samples until the copies of each row end.
         ends = tf.cumsum(rows.copies)
         numbers = tf.range(tf.reduce_sum(rows.copies), dtype=tf.int64)
-        source = count_up_to(ends, numbers)
+        source = upper_bound(ends, numbers)
         # Number of each copy within its record: 0 .. copies - 1.
         index = numbers - tf.gather(ends - rows.copies, source)
         if shuffle:

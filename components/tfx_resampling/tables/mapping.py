@@ -160,8 +160,11 @@ def _numbered(
       keep: whether the samples as they are go beside them, too.
     """
 
+    def size(samples):
+        return _rows(next(iter(samples.values())))
+
     def numbered(first, samples):
-        carried = {_NUMBER: first + tf.range(_rows(next(iter(samples.values()))))}
+        carried = {_NUMBER: first + tf.range(size(samples))}
         return samples, {**carried, **samples} if keep else carried
 
     start = tf.constant(first_number, tf.int64)
@@ -172,7 +175,7 @@ def _numbered(
 
     # Not for all: TensorFlow keeps the function of every `scan` for good.
     def step(first, samples):
-        return first + _rows(next(iter(samples.values()))), numbered(first, samples)
+        return first + size(samples), numbered(first, samples)
 
     return batches.scan(start, step)
 
