@@ -5,20 +5,30 @@ import gc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx_resampling.records.one_device import on_one_device
+from tfx_resampling.records.one_device import apart, on_one_device
 
 
-def functions(dataset: tf.data.Dataset) -> list[bool]:
-    """Returns of each function of a data set whether it is of one device."""
+def _functions(dataset: tf.data.Dataset) -> list:
     serialized = tf.raw_ops.DatasetToGraphV2(
         input_dataset=tf.data.experimental.to_variant(dataset), external_state_policy=1
     )
     graph = tf.compat.v1.GraphDef.FromString(serialized.numpy())
+    return list(graph.library.function)
+
+
+def functions(dataset: tf.data.Dataset) -> list[bool]:
+    """Returns of each function of a data set whether it is of one device."""
     return [
         function.attr["experimental_ints_on_device"].b
-        for function in graph.library.function
+        for function in _functions(dataset)
         if function.attr["_tf_data_function"].b
     ]
+
+
+def called_by_name(dataset: tf.data.Dataset) -> list[str]:
+    """Returns the calls of a data set that are made ready as for several devices."""
+    nodes = [node for each in _functions(dataset) for node in each.node_def]
+    return [node.name for node in nodes if "PartitionedCall" in node.op]
 
 
 @tf.function(experimental_attributes={"_noinline": True})
@@ -131,3 +141,42 @@ def test_in_a_graph_it_is_left_as_it_is():
         return dataset.reduce(np.int64(0), tf.add)
 
     assert total() == 36
+
+
+def test_functions_apart_are_traced_once_and_not_called_by_name():
+    traced = []
+
+    @apart
+    def divided(x, by):
+        traced.append(by)
+        tf.debugging.assert_less(x, tf.constant(4, tf.int64), "no way")
+        return {"quotient": x // by, "rest": x % by}
+
+    def pair(x):
+        return divided(x, 2), divided(x + 1, 2), divided(x, 3)["rest"]
+
+    dataset = on_one_device(tf.data.Dataset.range(4).map(pair))
+    assert functions(dataset) == [True] and called_by_name(dataset) == []
+    assert called_by_name(made()) == ["PartitionedCall"]
+    rows = dataset.as_numpy_iterator()
+    assert [next(rows) for _ in range(3)] == [
+        ({"quotient": i // 2, "rest": i % 2},)
+        + ({"quotient": (i + 1) // 2, "rest": (i + 1) % 2}, i % 3)
+        for i in range(3)
+    ]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no way"):
+        next(rows)
+    assert traced == [2, 3]
+
+
+def test_functions_apart_in_a_graph_and_eagerly():
+    five = tf.constant(5)
+
+    def twice(x):
+        more = x + 0
+        plus = apart(lambda y: y + five + more, [tf.TensorSpec([None], tf.int32)])
+        return plus(x), plus(x[:1])
+
+    for function in (tf.function(twice), twice):
+        found = function(tf.constant([1, 2]))
+        assert [each.numpy().tolist() for each in found] == [[7, 9], [7, 8]]

@@ -18,6 +18,7 @@ from tfx_resampling.stream.input_fn import _in_words, input_fn
 
 from tests import plans, tfrecords
 from tests.images import image_files
+from tests.records.test_one_device import called_by_name
 from tests.records.test_one_device import functions as of_one_device
 
 pytestmark = pytest.mark.long
@@ -102,6 +103,7 @@ def test_no_function_is_made_ready_for_several_devices(images, options):
     dataset = input_fn(images, PLAN, batch_size=8, **options)
     found = of_one_device(dataset)
     assert len(found) > 10 and all(found)
+    assert called_by_name(dataset) == []
 
 
 def test_models_get_pixels_and_labels_and_batches_of_a_known_size(images):

@@ -9,19 +9,11 @@ from tfx_resampling.images.bmp import padded
 from tfx_resampling.images.formats import FORMATS, JPEG, PNG, find_format
 from tfx_resampling.images.orientation import exif_orientation, is_turned, upright
 from tfx_resampling.options import ImageOptions
+from tfx_resampling.records.one_device import apart
 
 # By which libjpeg reduces the sides of an image.
 _RATIOS = (1, 2, 4, 8)
 _DECODED = [kind.decoded for kind in FORMATS if kind.decoded]
-
-# TensorFlow visits each op of the branch of a condition that is not taken, unless it is
-# in such a function: they took 15 us of every JPEG; now 4, of 190 for one of 224 x 224.
-# Without assertions: with one, the call is stateful to tf.data, which does not
-# serialize it.
-_not_inlined = functools.partial(
-    tf.function, autograph=False, experimental_attributes={"_noinline": True}
-)
-
 
 # Of the sides of a file's image, int32 [2]: begin and extent of a part, int32 [2] each.
 Window = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -109,7 +101,7 @@ def scaled(pixels: tf.Tensor, scale: float | None) -> tf.Tensor:
     return tf.saturate_cast(tf.round(pixels), tf.uint8)
 
 
-@_not_inlined
+@apart
 def describe(encoded: tf.Tensor) -> tf.Tensor:
     """Returns the likely kind of bytes that could not be decoded, in ASCII.
 
@@ -245,7 +237,7 @@ def _decode_other_or_refuse(encoded: tf.Tensor, channels: int) -> tf.Tensor:
         return tf.identity(image)
 
 
-@_not_inlined
+@apart
 def _decode_other(encoded: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Other formats to uint8 [h, w, channels], and "" or why they are refused."""
     number = find_format(encoded)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfx_resampling.images.bmp import padded
+from tfx_resampling.records.one_device import apart
 
 # ITU-T T.81, table B.1: segments for applications and comments; one for tables.
 _APP0, _APP1, _APP15, _COMMENT, _TABLES = 0xE0, 0xE1, 0xEF, 0xFE, b"\xff\xdb"
@@ -57,8 +58,7 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.equal(orientation, 1), lambda: image, turned)
 
 
-# Not inlined where no image is turned, see `images.decode`.
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+@apart
 def _search(encoded: tf.Tensor) -> tf.Tensor:
     """As `exif_orientation`, by the segments of a JPEG."""
     data = tf.io.decode_raw(encoded, tf.uint8)

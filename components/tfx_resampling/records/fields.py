@@ -7,6 +7,7 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2
 
 from tfx_resampling.core import draws
+from tfx_resampling.records.one_device import apart
 
 
 def fingerprints(values: tf.Tensor) -> tf.Tensor:
@@ -16,8 +17,6 @@ def fingerprints(values: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(packed, tf.uint64)
 
 
-# Traced once in a process, however often records are parsed: tf.cond takes its time.
-@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 def content_keys(serialized: tf.Tensor) -> tf.Tensor:
     """Returns uint64 [n], a key of each record's features: whatever their order is.
 
@@ -31,7 +30,10 @@ def content_keys(serialized: tf.Tensor) -> tf.Tensor:
     Raises:
       tf.errors.DataLossError: while running, a record that cannot be cut.
     """
+    return _content_keys(tf.convert_to_tensor(serialized, tf.string))
 
+
+def _cut_and_sum(serialized: tf.Tensor) -> tf.Tensor:
     def cut():
         _, (context, lists) = _fields(serialized, "context", "lists")
         keys = _sums(context)
@@ -45,6 +47,10 @@ def content_keys(serialized: tf.Tensor) -> tf.Tensor:
     # The op takes no empty batch.
     none = tf.zeros([0], tf.uint64)
     return tf.cond(tf.size(serialized) > 0, cut, lambda: none)
+
+
+# Traced once in a process, however often records are parsed: tf.cond takes its time.
+_content_keys = apart(_cut_and_sum, [tf.TensorSpec([None], tf.string)])
 
 
 def _sums(messages: tf.Tensor) -> tf.Tensor:

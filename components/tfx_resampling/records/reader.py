@@ -22,7 +22,7 @@ from tfx_resampling.records.files import (
     open_part,
     open_records,
 )
-from tfx_resampling.records.one_device import UNOPTIMIZED, on_one_device
+from tfx_resampling.records.one_device import apart, on_one_device
 from tfx_resampling.records.parts import Part
 from tfx_resampling.validate import shown
 
@@ -261,21 +261,11 @@ class _TracedOnce:
     def __call__(self, chunk: Chunk) -> Any:
         tensors = tf.nest.flatten(chunk, expand_composites=True)
         if self._traced is None:
-            specs = [tf.TensorSpec(each.shape, each.dtype) for each in tensors]
-            self._traced = tf.function(
-                lambda *parts: self._trace(chunk, parts), autograph=False
-            ).get_concrete_function(*specs)
-        traced = self._traced
-        # A stateless call, though there are assertions within: tf.data does not save
-        # the position of what has another one.
-        results: Any = tf.raw_ops.PartitionedCall(
-            args=[*tensors, *traced.captured_inputs],
-            Tout=[each.dtype for each in traced.outputs],
-            f=traced,
-            config_proto=UNOPTIMIZED,
-        )
-        for result, each in zip(results, traced.outputs):
-            result.set_shape(each.shape)
+            self._traced = apart(
+                lambda *parts: self._trace(chunk, parts),
+                [tf.TensorSpec(each.shape, each.dtype) for each in tensors],
+            )
+        results = self._traced(*tensors)
         return tf.nest.pack_sequence_as(self._result, results, expand_composites=True)
 
     def _trace(self, chunk: Chunk, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
