@@ -134,6 +134,10 @@ class Machine:
             if word in _command(pid)
         ]
 
+    def has(self, name: str) -> bool:
+        """Returns whether a process of ours was started, and not killed since."""
+        return name in self._processes
+
     def kill(self, name: str) -> None:
         """Kills a process of ours, and whatever it has started."""
         process = self._processes.pop(name)

@@ -1,6 +1,7 @@
-"""A task manager or a Python worker that is killed: whole directories, or none."""
+"""Killed task managers and Python workers, by memory too: whole directories or none."""
 
 import concurrent.futures
+import functools
 import glob
 import os
 import signal
@@ -12,6 +13,7 @@ import tfx_resampling as tr
 from tfx_resampling.beam.write import write_resampled
 
 from tests import tfrecords
+from tests.beam.engines import memory
 from tests.beam.engines.flink import RESTARTING
 from tests.beam.test_runners import PLAN
 from tests.beam.test_write import contents
@@ -55,9 +57,14 @@ def kill_task_manager(flink):
 
 
 def kill_worker(flink):
-    """Kills a Python process, as the kernel does that has no memory left."""
+    """Kills a Python process, as someone does that takes it for another."""
     for pid in flink.python_workers(0):
         os.kill(pid, signal.SIGKILL)
+
+
+def use_up_memory(group, flink):
+    """Leaves a Python process 1 MiB, so that the kernel ends it."""
+    group.take(flink.python_workers(0))
 
 
 @pytest.fixture
@@ -106,17 +113,37 @@ def test_a_job_that_is_tried_again(
 @pytest.mark.parametrize("kill", [kill_task_manager, kill_worker])
 def test_a_second_run_after_a_kill(flink, files, expected, start, tmp_path, mode, kill):
     """Flink tries no batch job again, unless its configuration says so."""
-    future = start(mode, kill)
-    with pytest.raises(RuntimeError, match="the Beam job failed, and nothing") as error:
-        future.result(_SECONDS)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "out.manifest.json").exists()
-    if kill is kill_task_manager:
+    assert_fails(start(mode, kill), tmp_path)
+    if not flink.workers[1].has("task-manager"):
         flink.wait_for_task_managers(1)
         flink.start_task_manager(1)
         flink.wait_for_task_managers()
+    assert_written(flink, files, expected, tmp_path, mode)
+
+
+@pytest.mark.parametrize("mode", _MODES)
+def test_a_second_run_without_memory(flink, files, expected, start, tmp_path, mode):
+    with memory.group(f"tfx-resampling-{os.getpid()}") as group:
+        if group is None:
+            pytest.skip("this process can make no control group for memory")
+        use_up = functools.partial(use_up_memory, group)
+        assert_fails(start(mode, use_up), tmp_path)
+        assert group.killed > 0
+    assert_written(flink, files, expected, tmp_path, mode)
+
+
+def assert_fails(future, folder):
+    """By one line, and leaves nothing that is taken for whole."""
+    with pytest.raises(RuntimeError, match="the Beam job failed, and nothing") as error:
+        future.result(_SECONDS)
+    assert "\n" not in str(error.value)
+    assert not (folder / "out").exists()
+    assert not (folder / "out.manifest.json").exists()
+
+
+def assert_written(flink, files, expected, folder, mode):
+    """The same bytes as by one process, and nothing beside them."""
     argv = flink.arguments()
-    write(files, tmp_path / "out", mode, lambda: beam.Pipeline(argv=argv))
-    assert contents(tmp_path / "out") == expected[mode]
-    assert sorted(os.listdir(tmp_path)) == ["out", "out.manifest.json"]
+    write(files, folder / "out", mode, lambda: beam.Pipeline(argv=argv))
+    assert contents(folder / "out") == expected[mode]
+    assert sorted(os.listdir(folder)) == ["out", "out.manifest.json"]
