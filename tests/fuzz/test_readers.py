@@ -1,22 +1,9 @@
 """Readers of files that may hold anything: a result, or a refusal in one line."""
 
-import os
-import tempfile
+from typing import Any
 
-import numpy as np
-import tensorflow as tf
-from tfx_resampling.core.plan import Plan
-from tfx_resampling.core.schedule import Schedule
-from tfx_resampling.images import decode
-from tfx_resampling.options import ImageOptions
-from tfx_resampling.planner import feature_statistics
-from tfx_resampling.shards.manifest import Manifest, needed
-
-from tests import plans
-from tests.bad_input import statistics
-from tests.fuzz.fuzzing import fuzz, or_refused, st
-from tests.images import image_files
-from tests.shards.test_manifest import LAYOUT
+from tests.fuzz.fuzzing import fuzz, st
+from tests.fuzz.readers import READERS
 
 
 @st.composite
@@ -38,46 +25,25 @@ def changed(draw, *wholes: bytes) -> bytes:
     return contents
 
 
-PLAN = plans.make("abé", [1.0, 0.5, 2.0]).to_json().encode()
-MANIFEST = LAYOUT.to_json().encode()
-COUNTED = statistics.counted({"a": 6, "b": 3})
-IMAGES = [image_files.png(image_files.COLOURS), image_files.jpeg()]
-BMP = [image_files.bmp_32_bits(), image_files.bmp_4_bits()]
+def wholes(name: str) -> Any:
+    return changed(*READERS[name].wholes)
 
 
-@fuzz(100, contents=changed(PLAN) | st.binary())
+@fuzz(100, contents=wholes("plans") | st.binary())
 def test_plans(contents):
-    plan = or_refused(lambda: Plan.from_json(contents))
-    assert plan is None or Plan.from_json(plan.to_json()) == plan
+    READERS["plans"].read(contents)
 
 
-@fuzz(100, contents=changed(MANIFEST) | st.binary())
+@fuzz(100, contents=wholes("manifests") | st.binary())
 def test_manifests(contents):
-    found = or_refused(lambda: Manifest.from_json(contents))
-    if found is not None and found.mode == "stratify":
-        assert needed(found, Schedule(), 3).shape == (len(found.names),)
-        assert all(os.path.basename(name) == name for name in found.names)
+    READERS["manifests"].read(contents)
 
 
-@fuzz(100, contents=changed(COUNTED) | st.binary())
+@fuzz(100, contents=wholes("statistics") | st.binary())
 def test_statistics(contents):
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "FeatureStats.pb")
-        with open(path, "wb") as file:
-            file.write(contents)
-        found = or_refused(lambda: feature_statistics.from_file(path, "train", "y"))
-    assert found is None or sum(found.counts) > 0
+    READERS["statistics"].read(contents)
 
 
-@fuzz(15, contents=changed(*IMAGES, *BMP))
+@fuzz(15, contents=wholes("images"))
 def test_images(contents):
-    options = ImageOptions(scale=None)
-    image = or_refused(
-        lambda: decode.decode_image(tf.constant(contents), options),
-        tf.errors.InvalidArgumentError,
-    )
-    if image is None:
-        text = decode.describe(tf.constant(contents)).numpy().decode("ascii")
-        assert text and text.isprintable()
-    else:
-        assert image.dtype == tf.uint8 and np.ndim(image) == 3
+    READERS["images"].read(contents)

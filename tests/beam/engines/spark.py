@@ -25,6 +25,13 @@ _PROPERTIES = {
     "spark.executor.cores": 1,
     "spark.executor.memory": "700m",
     "spark.ui.enabled": "false",
+    # A job begins when all executors are there.
+    "spark.cores.max": WORKERS,
+    "spark.scheduler.minRegisteredResourcesRatio": 1,
+    "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+    # The names of the files come from one machine, which else reads what it can get
+    # hold of within seconds, and the others nothing.
+    "spark.locality.wait": 0,
 }
 
 _JAVA_17 = (
