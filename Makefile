@@ -133,7 +133,7 @@ soak: $(INSTALLED) ## Epochs over epochs for 30 minutes (or MINUTES=): memory, d
 	$(PYTHON) -m tests.benchmarks.soak --minutes $(or $(MINUTES),30)
 
 fuzz: $(INSTALLED) ## Random plans, labels, files... for 10 minutes each (or MINUTES=)
-	FUZZ_MINUTES=$(or $(MINUTES),10) $(PYTHON) -m pytest --tier fast -rs tests/fuzz
+	FUZZ_MINUTES=$(or $(MINUTES),10) $(PYTHON) -m pytest --tier suite -n 2 -rs tests/fuzz
 
 dist: $(INSTALLED) ## Wheel, source archive and list of licences, into dist/
 	tools/dist.sh $(PYTHON)
