@@ -149,6 +149,22 @@ def test_groups_and_a_key_feature(files, tmp_path):
     assert online(stratified, plan) == expected
 
 
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+def test_shards_of_no_samples_are_there(tmp_path, compression):
+    """Five shards of two records: as many as were asked for, three of them empty."""
+    records = tfrecords.labeled("ab")
+    name = tfrecords.write(tmp_path / "few.tfrecord", records)
+    plan = plans.make("ab", [1, 1])
+    layout = write(
+        [name], tmp_path / "out", plan, num_shards=5, compression=compression
+    )
+    assert sorted(layout.records)[:3] == [0, 0, 0] and sum(layout.records) == 2
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(layout.names)
+    assert Counter(read(tmp_path / "out")) == Counter(records)
+    again = online(str(tmp_path / "out" / "*"), plan.natural())
+    assert again == Counter(records)
+
+
 def test_copies_lie_apart(files, tmp_path):
     plan = plans.make("abc", [0.1, 1.0, 6.0], max_factor=6.0)
     write(files, tmp_path / "out", plan, num_shards=3)

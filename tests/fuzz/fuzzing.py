@@ -5,6 +5,7 @@ long; without it there are a few dozen, the same in each run. What is found is p
 as it was made; it becomes a test of its own, in `tests/bad_input` if it was input.
 """
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ def fuzz(examples: int = _EXAMPLES, **strategies: Any) -> Callable:
     """Runs a test with values of strategies, by the name of its arguments."""
 
     def decorate(test: Callable) -> Callable:
-        def fed(**how: Any) -> Callable:
+        def fed(test: Callable, **how: Any) -> Callable:
             # Where one takes seconds, smaller ones that fail too are not looked for.
             phases = ["generate"] if examples < _FEW else list(hypothesis.Phase)
             settings = hypothesis.settings(
@@ -40,12 +41,18 @@ def fuzz(examples: int = _EXAMPLES, **strategies: Any) -> Callable:
 
         def run() -> None:
             if not MINUTES:
-                fed(max_examples=examples, derandomize=True)()
+                fed(test, max_examples=examples, derandomize=True)()
                 return
             end, seed = time.monotonic() + 60 * MINUTES, 0
+
+            @functools.wraps(test)
+            def until_the_end(**values: Any) -> None:
+                if time.monotonic() < end:
+                    test(**values)
+
             while time.monotonic() < end:
                 often = max(examples, _MANY * examples // _EXAMPLES)
-                hypothesis.seed(seed)(fed(max_examples=often))()
+                hypothesis.seed(seed)(fed(until_the_end, max_examples=often))()
                 seed += 1
 
         run.__name__, run.__doc__ = test.__name__, test.__doc__

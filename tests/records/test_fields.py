@@ -73,6 +73,19 @@ def test_content_is_the_same_in_any_order():
     assert len(set(keys.numpy().tolist())) == 1
 
 
+def test_content_of_no_records():
+    """In a graph without a call: TensorFlow would warn that it cannot make it early."""
+
+    @tf.function
+    def keys():
+        return fields.content_keys(tf.zeros([0], tf.string))
+
+    assert keys().shape == [0] and keys().dtype == tf.uint64
+    ops = keys.get_concrete_function().graph.get_operations()
+    assert not [op for op in ops if op.type == "StatelessCase"]
+    assert fields.content_keys(tf.zeros([0], tf.string)).shape == [0]
+
+
 def test_other_content_has_another_key():
     records = [tfrecords.example(row) for row in ROWS]
     keys = fields.content_keys(tf.constant(records)).numpy()

@@ -209,6 +209,7 @@ def write_pieces(path: str, pieces: Sequence[memoryview], is_gzip=False) -> None
     # get smaller by a higher level, only slower.
     compressor = zlib.compressobj(level=1, wbits=31) if is_gzip else None
     with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(b"")  # Else there is no file of no records.
         for start in range(0, len(pieces), _WRITTEN_AT_ONCE):
             contents = b"".join(pieces[start : start + _WRITTEN_AT_ONCE])
             file.write(compressor.compress(contents) if compressor else contents)

@@ -30,7 +30,10 @@ def content_keys(serialized: tf.Tensor) -> tf.Tensor:
     Raises:
       tf.errors.DataLossError: while running, a record that cannot be cut.
     """
-    return _content_keys(tf.convert_to_tensor(serialized, tf.string))
+    serialized = tf.convert_to_tensor(serialized, tf.string)
+    if serialized.shape == [0]:  # TensorFlow would try to call it beforehand, in vain.
+        return tf.zeros([0], tf.uint64)
+    return _content_keys(serialized)
 
 
 def _cut_and_sum(serialized: tf.Tensor) -> tf.Tensor:
