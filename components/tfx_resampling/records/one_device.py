@@ -67,7 +67,8 @@ def apart(
     A call by name makes what is called ready as for several devices, optimized, for
     each iterator and file: that was half of the time until the first batch. Branches of
     a condition are made ready when they are reached first, for the device that it runs
-    on. So the call is a condition with one branch.
+    on. So the call is a condition with one branch. Nor does an executor visit its ops
+    where the call is in a branch that is not taken.
 
     The call is stateless, even if there are assertions within: tf.data does not save
     the position of what has a stateful one.
