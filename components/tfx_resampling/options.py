@@ -132,9 +132,10 @@ class ImageOptions:
       channels: 1 (grey) or 3 (RGB).
       scale: multiplies pixel values: 1/255 gives 0 to 1 as float32; None keeps uint8.
       resize: "fast": a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is
-        large enough, what is left to shrink is averaged by area, and pixels have 8
-        bits. "exact": all pixels are decoded, and resized by a triangular filter, as
-        Pillow's bilinear one, without rounding; takes 1.4 to 1.7 times as long.
+        large enough, what is left to shrink is averaged by area (interpolated, if it
+        was reduced and is at most 1.5 times too large), and pixels have 8 bits.
+        "exact": all pixels are decoded, and resized by a triangular filter, as Pillow's
+        bilinear one, without rounding; takes 1.5 to 2.2 times as long.
       orient: whether to turn a JPEG upright, as its EXIF data say.
       augment: None, or a function (image [h, w, c], seed int64 [2]) -> image, built of
         stateless ops, e.g. `tfx_resampling.images.augmentation.Augmentation`.

@@ -15,7 +15,7 @@ from tests.images.photographs import photograph
 TARGET = (224, 224)
 SIZES = [(375, 500), (480, 640), (768, 1024), (1536, 2048)]
 # Neither 2 nor 4 divides them: of the last pixels a part only is of the image.
-ODD = [(449, 601), (683, 1024), (1539, 2049)]
+ODD = [(449, 601), (583, 585), (683, 1024), (1366, 2051), (1539, 2049), (1801, 2047)]
 
 
 def by_pillow(data: bytes, size=TARGET, mode: str = "RGB") -> np.ndarray:
@@ -39,6 +39,33 @@ def test_half_the_aliasing_of_the_textbook(number, size):
     expected = by_pillow(data)
     assert image.dtype == tf.uint8
     assert distance(image, expected) <= 0.52 * distance(textbook, expected)
+
+
+@pytest.mark.parametrize("size", SIZES + ODD, ids=str)
+def test_everything_is_in_its_place(size):
+    """Where only a part of the last pixels is of the image: to a quarter of a pixel."""
+    height, width = size
+    squares = np.zeros([height, width, 3], np.uint8)
+    squares[height * 15 // 16 : -height // 64, width * 15 // 16 : -width // 64] = 255
+    data = image_files.encoded(Image.fromarray(squares), "JPEG", quality=95)
+    image = decode_image(tf.constant(data), ImageOptions(size=TARGET, scale=1.0))
+
+    def center(pixels):
+        pixels = np.asarray(pixels)[..., 0]
+        places = np.indices(pixels.shape).reshape(2, -1)
+        return places @ pixels.ravel() / pixels.sum()
+
+    assert center(image) == pytest.approx(center(by_pillow(data)), abs=0.26)
+
+
+@pytest.mark.parametrize("size", [(160, 450), (450, 160), (200, 250)], ids=str)
+def test_one_side_shrinks_and_one_grows(size):
+    photo = Image.open(io.BytesIO(photograph(0, 672, 672)))
+    data = image_files.encoded(photo.crop((0, 0, *size[::-1])), "PNG")
+    textbook = tf.image.resize(tf.io.decode_png(data, 3), TARGET)
+    image = decode_image(tf.constant(data), ImageOptions(size=TARGET, scale=None))
+    expected = by_pillow(data)
+    assert distance(image, expected) <= 0.7 * distance(textbook, expected)
 
 
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[2]], ids=str)

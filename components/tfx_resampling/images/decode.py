@@ -13,10 +13,20 @@ from tfx_resampling.records.one_device import apart
 
 # By which libjpeg reduces the sides of an image.
 _RATIOS = (1, 2, 4, 8)
+# Of an image that libjpeg has reduced: how many times smaller its sides may become by
+# linear interpolation. It differs from Pillow's then by a quarter to a half of what one
+# that was not reduced does.
+_MILD = 1.5
+# How many sizes are tried to find one of whole pixels, and how many pixels of the
+# result its last may be from its place.
+_MORE, _MOST_SHIFT = 16, 0.25
 _DECODED = [kind.decoded for kind in FORMATS if kind.decoded]
 
 # Of the sides of a file's image, int32 [2]: begin and extent of a part, int32 [2] each.
 Window = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# Pixels, uint8 [h, w, channels]; height and width of what is of the image, float32 [2];
+# whether it was decoded at a part of its size, bool scalar.
+Decoded = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 def decode_image(
@@ -75,7 +85,7 @@ def decode_pixels(
         encoded = tf.identity(encoded)
     # Nearly every image is one of these: one comparison stands before the decoder.
     is_common = tf.strings.substr(encoded, 0, 3) == [JPEG, PNG[:3]]
-    image, sides = tf.cond(
+    image, sides, is_reduced = tf.cond(
         tf.reduce_any(is_common),
         lambda: _decode_jpeg_or_png(
             encoded, options.channels, is_common[0], size if is_fast else None, window
@@ -84,8 +94,10 @@ def decode_pixels(
     )
     image.set_shape([None, None, options.channels])
     if size is not None:
-        resize = _resized if is_fast else _filtered
-        image = resize(image, size, sides)
+        if is_fast:
+            image = _resized(image, size, sides, is_reduced)
+        else:
+            image = _filtered(image, size, sides)
     if orientation is not None:
         image = upright(image, orientation)
     sides = [None, None] if options.size is None else list(options.size)
@@ -135,8 +147,8 @@ def _decode_jpeg_or_png(
     is_jpeg: tf.Tensor,
     size: tf.Tensor | None,
     window: Window | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """JPEG or PNG to uint8 [h, w, channels], and float32 [2], its height and width.
+) -> Decoded:
+    """Decodes a JPEG or a PNG.
 
     A JPEG is decoded at the least size that is not below `size`, int32 [2], if that is
     given: its blocks of 8 x 8 give the means over 2 x 2, 4 x 4 or 8 x 8 pixels for less
@@ -156,7 +168,7 @@ def _decode_jpeg_or_png(
 
 def _decode_reduced(
     encoded: tf.Tensor, channels: int, size: tf.Tensor | None, window: Window | None
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> Decoded:
     begin, sides = None, tf.io.extract_jpeg_shape(encoded)[:2]
     if window is not None:
         begin, sides = window(sides)
@@ -170,9 +182,10 @@ def _decode_reduced(
             return tf.io.decode_and_crop_jpeg(encoded, crop, channels, ratio=ratio)
 
         image = _in_channels(encoded, channels, tf.constant(True), decode)
+        is_reduced = tf.constant(ratio > 1)
         if begin is not None:
-            return image, _sides(image)
-        return image, tf.cast(sides, tf.float32) / ratio
+            return image, _sides(image), is_reduced
+        return image, tf.cast(sides, tf.float32) / ratio, is_reduced
 
     if size is None:
         return reduced(1)
@@ -182,12 +195,12 @@ def _decode_reduced(
     return tf.switch_case(which, [functools.partial(reduced, r) for r in _RATIOS])
 
 
-def _part(image: tf.Tensor, window: Window | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the part of decoded pixels [h, w, c], and its sides, float32 [2]."""
+def _part(image: tf.Tensor, window: Window | None) -> Decoded:
+    """Returns the part of decoded pixels [h, w, c] that is in a window."""
     if window is not None:
         begin, sides = window(tf.shape(image)[:2])
         image = tf.slice(image, [*tf.unstack(begin), 0], [*tf.unstack(sides), -1])
-    return image, _sides(image)
+    return image, _sides(image), tf.constant(False)
 
 
 def _as_stored(pair: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -268,36 +281,77 @@ def _sides(image: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.shape(image)[:2], tf.float32)
 
 
-def _resized(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+def _resized(
+    image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor, is_reduced: tf.Tensor
+) -> tf.Tensor:
     """uint8 [h, w, c] to uint8 [*size, c], antialiased at little cost.
 
     Sides that shrink do so by the mean over the area of each pixel, which takes half
-    the time of a triangular filter, and those that grow by linear interpolation.
-    Arguments as of `_filtered`.
+    the time of a triangular filter, and those that grow by linear interpolation. So do
+    both of an image that the decoder has reduced, where little is left to alias.
+    Arguments as of `_filtered`, and whether the decoder has reduced it.
     """
-    found = tf.shape(image)[:2]
-    shrunk = tf.minimum(found, size)
-
-    def by_area():
-        means = tf.cond(
-            tf.reduce_any(found > size),
-            lambda: tf.image.resize(image, shrunk, method="area"),
-            lambda: tf.cast(image, tf.float32),
-        )
-        return tf.cond(
-            tf.reduce_any(found < size),
-            lambda: tf.image.resize(means, size),
-            lambda: means,
-        )
-
-    # The mean over areas knows of whole pixels only.
+    is_mild = is_reduced & tf.reduce_all(sides <= _MILD * tf.cast(size, tf.float32))
     resized = tf.cond(
         tf.reduce_all(tf.equal(sides, _sides(image))),
-        by_area,
-        lambda: _filtered(image, size, sides),
+        lambda: _of_whole_pixels(image, size, is_mild),
+        lambda: _of_parts(image, size, sides, is_mild),
     )
     # Within 0 and 255, as the pixels: they are weighted means.
     return tf.cast(resized + 0.5, tf.uint8)
+
+
+def _of_whole_pixels(
+    image: tf.Tensor, size: tf.Tensor, is_mild: tf.Tensor
+) -> tf.Tensor:
+    """uint8 [h, w, c] to float32 [*size, c]; if mild by linear interpolation alone."""
+    sides = tf.shape(image)[:2]
+    shrunk = tf.where(is_mild, sides, tf.minimum(sides, size))
+    means = tf.cond(
+        tf.reduce_any(sides > shrunk),
+        lambda: tf.image.resize(image, shrunk, method="area"),
+        lambda: tf.cast(image, tf.float32),
+    )
+    return tf.cond(
+        tf.reduce_any(tf.not_equal(shrunk, size)),
+        lambda: tf.image.resize(means, size),
+        lambda: means,
+    )
+
+
+@apart
+def _of_parts(
+    image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor, is_mild: tf.Tensor
+) -> tf.Tensor:
+    """As `_of_whole_pixels` where of the last row or column only a part counts.
+
+    Neither op knows of parts. But repeated rows, resized to some more than are asked
+    for, come to the same grid: 341.5 to 224 is as 343 to 225, but for a sixtieth of a
+    pixel. What is too much is cut off.
+    """
+    wanted = size[:, tf.newaxis] + tf.range(_MORE)
+    shrinks = (sides / tf.cast(size, tf.float32))[:, tf.newaxis]
+    exact = shrinks * tf.cast(wanted, tf.float32)
+    # How far the last pixel is from its place, in pixels of the result.
+    shifts = tf.abs(tf.round(exact) - exact) / shrinks
+    best = tf.argmin(shifts, axis=1)
+    padded = tf.cast(tf.gather(tf.round(exact), best, batch_dims=1), tf.int32)
+    wanted = tf.gather(wanted, best, batch_dims=1)
+
+    def cut():
+        more = tf.maximum(padded - tf.shape(image)[:2], 0)
+        pixels = image[: padded[0], : padded[1]]
+        pixels = tf.concat([pixels, tf.tile(pixels[-1:], [more[0], 1, 1])], axis=0)
+        columns = tf.tile(pixels[:, -1:], [1, more[1], 1])
+        pixels = tf.concat([pixels, columns], axis=1)
+        resized = _of_whole_pixels(pixels, wanted, is_mild)
+        return resized[: size[0], : size[1]]
+
+    return tf.cond(
+        tf.reduce_all(tf.reduce_min(shifts, axis=1) <= _MOST_SHIFT),
+        cut,
+        lambda: _filtered(image, size, sides),
+    )
 
 
 def _filtered(image: tf.Tensor, size: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
